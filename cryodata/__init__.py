@@ -1,0 +1,1 @@
+"""cryodata: cryo-EM maps and fitted models in, versioned training data out."""

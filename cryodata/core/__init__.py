@@ -1,0 +1,1 @@
+"""The nouns of cryodata, on NumPy and the standard library alone."""

@@ -1,0 +1,91 @@
+"""How a volume is cut into overlapping boxes whose cores tile it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class SubgridGrid:
+    """Boxes of `box` voxels a side, centred on cores of `core` voxels a side that tile the volume.
+
+    Core k of an axis covers the voxels core*k to core*(k+1) - 1; its box starts `margin` voxels earlier.
+    Outside the volume a box is 0.
+    """
+
+    shape_zyx: Shape
+    "voxels of the volume"
+
+    box: int
+    "voxels a side of what a model sees"
+
+    core: int
+    "voxels a side of what belongs to this box alone"
+
+    @classmethod
+    def uniform(cls, shape_zyx: Iterable[int], box: int = 32, core: int = 20) -> SubgridGrid:
+        """A grid of equal boxes. Defaults: 32 and 20, the sub-grids of Cryo2StructData."""
+        nz, ny, nx = (int(n) for n in shape_zyx)
+        if min(nz, ny, nx) < 1:
+            raise ValueError(f"a volume has at least one voxel on each axis, found {(nz, ny, nx)}")
+        if not 1 <= core <= box:
+            raise ValueError(f"core must be 1 to box, found core={core}, box={box}")
+        if (box - core) % 2:
+            raise ValueError(f"box - core must be even so that the core is centred, found box={box}, core={core}")
+        return cls((nz, ny, nx), box, core)
+
+    @property
+    def margin(self) -> int:
+        """Voxels of a box before its core."""
+        return (self.box - self.core) // 2
+
+    @property
+    def counts_zyx(self) -> Shape:
+        """Number of boxes along each axis."""
+        nz, ny, nx = (-(-n // self.core) for n in self.shape_zyx)
+        return nz, ny, nx
+
+    def __len__(self) -> int:
+        nz, ny, nx = self.counts_zyx
+        return nz * ny * nx
+
+    def starts_zyx(self) -> npt.NDArray[np.int32]:
+        """First voxel of each box, int32 (n, 3), z slowest; negative where a box begins outside."""
+        axes = [self.core * np.arange(n, dtype=np.int32) - self.margin for n in self.counts_zyx]
+        return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3).astype(np.int32)
+
+    def cut(self, data: npt.NDArray[Any], start_zyx: Iterable[int]) -> npt.NDArray[Any]:
+        """A copy of one box of `data` (nz, ny, nx), zero outside it; shape (box, box, box), dtype of `data`."""
+        return cut_box(data, start_zyx, self.box)
+
+    def stitch(self, boxes: Iterable[npt.NDArray[Any]], dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:
+        """Put the cores of all boxes, in the order of `starts_zyx`, back into one volume: the inverse of `cut`."""
+        volume = np.zeros(self.shape_zyx, dtype=dtype)
+        low, high = self.margin, self.margin + self.core
+        starts = self.starts_zyx()
+        for start, box in zip(starts, boxes, strict=True):
+            z, y, x = start + self.margin
+            target = volume[z : z + self.core, y : y + self.core, x : x + self.core]
+            target[...] = box[low:high, low:high, low:high][tuple(slice(0, n) for n in target.shape)]
+        return volume
+
+
+def cut_box(data: npt.NDArray[Any], start_zyx: Iterable[int], box: int) -> npt.NDArray[Any]:
+    """A copy of the cube of `box` voxels that begins at `start_zyx`; 0 where it leaves `data` (nz, ny, nx)."""
+    cube = np.zeros((box, box, box), dtype=data.dtype)
+    source, target = [], []
+    for start, size in zip(start_zyx, data.shape, strict=True):
+        first, last = max(int(start), 0), min(int(start) + box, size)
+        if first >= last:
+            return cube
+        source.append(slice(first, last))
+        target.append(slice(first - int(start), last - int(start)))
+    cube[tuple(target)] = data[tuple(source)]
+    return cube

@@ -1,0 +1,205 @@
+"""Atomic models from PDB and mmCIF files (gemmi), and mmCIF back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import gemmi
+import numpy as np
+
+from cryodata.core.model import COIL, HELIX, STRAND, AtomicModel, ChainSequence, Structure
+from cryodata.errors import RejectedError
+from cryodata.formats.inflate import inflated_bytes, inflated_digest
+
+MAX_MODEL_BYTES = 1 << 30
+"decompressed bytes; the largest models in the PDB (whole capsids) are a few hundred megabytes"
+
+_POLYMER_KINDS = {
+    gemmi.PolymerType.PeptideL: "peptide",
+    gemmi.PolymerType.PeptideD: "peptide",
+    gemmi.PolymerType.Dna: "nucleic",
+    gemmi.PolymerType.Rna: "nucleic",
+    gemmi.PolymerType.DnaRnaHybrid: "nucleic",
+    gemmi.PolymerType.Pna: "nucleic",
+    gemmi.PolymerType.SaccharideD: "saccharide",
+    gemmi.PolymerType.SaccharideL: "saccharide",
+}
+_OTHER_KINDS = {
+    gemmi.EntityType.Polymer: "other_polymer",
+    gemmi.EntityType.Branched: "branched",
+    gemmi.EntityType.NonPolymer: "ligand",
+    gemmi.EntityType.Water: "water",
+}
+
+
+def model_digest(path: Path) -> tuple[str, int]:
+    """sha256 and number of the decompressed bytes of a model; RejectedError `unreadable_model`."""
+    return inflated_digest(path, "unreadable_model", MAX_MODEL_BYTES)
+
+
+def read_structure(path: Path) -> Structure:
+    """Read the first model of a PDB or mmCIF file, gzip or plain; which of the two, the content says.
+
+    Raises RejectedError `unreadable_model` if it can't be parsed or has no atoms.
+    """
+    content = inflated_bytes(path, "unreadable_model", MAX_MODEL_BYTES)
+    try:
+        structure = gemmi.read_structure_string(content, format=gemmi.CoorFormat.Detect)
+        structure.setup_entities()
+    except (RuntimeError, ValueError, IndexError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RejectedError("unreadable_model", f"{path.name}: neither PDB nor mmCIF ({reason})") from None
+    if not len(structure) or not structure[0].count_atom_sites():
+        raise RejectedError("unreadable_model", f"{path.name}: no atoms; expected a PDB or mmCIF file with a model")
+    kinds = _kinds_by_subchain(structure)
+    try:
+        model = _columns(structure, kinds)
+    except UnicodeDecodeError:
+        raise RejectedError("unreadable_model", f"{path.name}: names that are not ASCII or UTF-8") from None
+    if not np.all(np.isfinite(model.xyz)):
+        row = int(np.flatnonzero(~np.isfinite(model.xyz).all(axis=1))[0])
+        raise RejectedError("unreadable_model", f"{path.name}: atom {row + 1} has a coordinate that is no number")
+    return Structure(model, tuple(_sequences(structure, kinds)), _secondary_from_records(structure) is not None)
+
+
+def write_mmcif(path: Path, model: AtomicModel, name: str) -> None:
+    """Write a model as mmCIF. `name`: the data block's name. The same model gives the same bytes."""
+    structure = gemmi.Structure()
+    structure.name = name
+    structure.add_model(gemmi.Model(1))
+    chain, residue, place = None, None, None
+    for row in range(len(model)):
+        if chain is None or chain.name != model.chain[row]:
+            chain = structure[0].add_chain(gemmi.Chain(str(model.chain[row])))
+            place = None
+        if place != model.position[row]:
+            place = model.position[row]
+            new = gemmi.Residue()
+            new.name = str(model.residue[row])
+            new.seqid = gemmi.SeqId(int(model.auth_seq_id[row]), str(model.insertion_code[row]) or " ")
+            new.label_seq = int(model.label_seq_id[row]) or None
+            new.entity_type = gemmi.EntityType.Polymer
+            residue = chain.add_residue(new)
+        residue.add_atom(_gemmi_atom(model, row))
+    structure.setup_entities()
+    for entity in structure.entities:
+        if entity.entity_type == gemmi.EntityType.Polymer:
+            first = structure[0].get_subchain(entity.subchains[0])
+            entity.full_sequence = [item.name for item in first]
+    structure.assign_label_seq_id()
+    path.write_text(structure.make_mmcif_document().as_string(), encoding="ascii")
+
+
+def _gemmi_atom(model: AtomicModel, row: int) -> gemmi.Atom:
+    atom = gemmi.Atom()
+    atom.name = str(model.atom[row])
+    atom.element = gemmi.Element(str(model.element[row]))
+    atom.pos = gemmi.Position(*model.xyz[row])
+    atom.occ = float(model.occupancy[row])
+    atom.b_iso = float(model.b_factor[row])
+    atom.altloc = str(model.altloc[row]) or "\0"
+    return atom
+
+
+def _kinds_by_subchain(structure: gemmi.Structure) -> dict[str, str]:
+    kinds = {}
+    for entity in structure.entities:
+        kind = _OTHER_KINDS.get(entity.entity_type, "unknown")
+        if entity.entity_type == gemmi.EntityType.Polymer:
+            kind = _POLYMER_KINDS.get(entity.polymer_type, kind)
+        for subchain in entity.subchains:
+            kinds[subchain] = kind
+    return kinds
+
+
+def _columns(structure: gemmi.Structure, kinds: dict[str, str]) -> AtomicModel:
+    """One row per atom; a Python loop, about a microsecond an atom and column, because gemmi has no bulk access
+    to sequence numbers."""
+    rows: list[tuple[object, ...]] = []
+    position = -1
+    secondary = _secondary_from_records(structure)
+    for chain in structure[0]:
+        place: tuple[object, ...] = ()
+        for residue in chain:
+            kind = kinds.get(residue.subchain, "unknown")
+            here = (residue.seqid.num, residue.seqid.icode)
+            if here != place:
+                place, position = here, position + 1
+            names = (
+                residue.name,
+                chain.name,
+                residue.label_seq or 0,
+                residue.seqid.num,
+                residue.seqid.icode.strip(),
+                kind,
+                position,
+                secondary.get((chain.name, *here), COIL) if secondary is not None and kind == "peptide" else 0,
+            )
+            rows.extend(
+                (*atom.pos.tolist(), atom.name, atom.element.name, atom.altloc.strip("\0 "), atom.occ, atom.b_iso, *names)
+                for atom in residue
+            )
+    x, y, z, atom, element, altloc, occ, b, name, chains, label, auth, icode, kind_, places, sse = zip(*rows, strict=True)
+    return AtomicModel(
+        xyz=np.stack([np.array(axis, dtype=np.float64) for axis in (x, y, z)], axis=1),
+        atom=np.array(atom, dtype=np.str_),
+        element=np.array(element, dtype=np.str_),
+        residue=np.array(name, dtype=np.str_),
+        chain=np.array(chains, dtype=np.str_),
+        label_seq_id=np.array(label, dtype=np.int32),
+        auth_seq_id=np.array(auth, dtype=np.int32),
+        insertion_code=np.array(icode, dtype=np.str_),
+        altloc=np.array(altloc, dtype=np.str_),
+        entity_kind=np.array(kind_, dtype=np.str_),
+        occupancy=np.array(occ, dtype=np.float32),
+        b_factor=np.array(b, dtype=np.float32),
+        position=np.array(places, dtype=np.int32),
+        secondary=np.array(sse, dtype=np.uint8),
+    )
+
+
+def _secondary_from_records(structure: gemmi.Structure) -> dict[tuple[object, ...], int] | None:
+    """Class of each residue, by (chain, number, insertion code), that a helix or strand record covers.
+    None if there are no records.
+
+    A residue in both is a strand (DESIGN: 3), so strands are written last. A range whose ends are both modelled
+    runs from one to the other in file order, which insertion codes need; otherwise it is a range of numbers.
+    """
+    ranges = [(helix.start, helix.end, HELIX) for helix in structure.helices]
+    ranges += [(strand.start, strand.end, STRAND) for sheet in structure.sheets for strand in sheet.strands]
+    if not ranges:
+        return None
+    places = {chain.name: [(r.seqid.num, r.seqid.icode) for r in chain] for chain in structure[0]}
+    classes: dict[tuple[object, ...], int] = {}
+    for start, end, value in ranges:
+        chain = places.get(start.chain_name, [])
+        first = (start.res_id.seqid.num, start.res_id.seqid.icode)
+        last = (end.res_id.seqid.num, end.res_id.seqid.icode)
+        if first in chain and last in chain and start.chain_name == end.chain_name:
+            covered: Iterable[tuple[int, str]] = chain[chain.index(first) : len(chain) - chain[::-1].index(last)]
+        else:
+            covered = [place for place in chain if first[0] <= place[0] <= last[0]]
+        classes.update(((start.chain_name, *place), value) for place in covered)
+    return classes
+
+
+def _sequences(structure: gemmi.Structure, kinds: dict[str, str]) -> Iterable[ChainSequence]:
+    for chain in structure[0]:
+        polymer = chain.get_polymer()
+        if not len(polymer):
+            continue
+        entity = structure.get_entity_of(polymer)
+        full = entity.full_sequence if entity is not None else []
+        yield ChainSequence(
+            chain=chain.name,
+            kind=kinds.get(polymer.subchain_id(), "unknown"),
+            modelled=_one_letter([residue.name for residue in polymer.first_conformer()]),
+            full=_one_letter([gemmi.Entity.first_mon(item) for item in full]),
+        )
+
+
+def _one_letter(names: list[str]) -> str:
+    """One letter a residue; a modified one by its parent (gemmi's table, lower case there), X if it has none."""
+    letters = [gemmi.find_tabulated_residue(name).one_letter_code.upper().strip() for name in names]
+    return "".join(letter or "X" for letter in letters)

@@ -1,0 +1,1 @@
+"""Pure functions on the nouns: arrays and models in, arrays and models out."""

@@ -1,0 +1,117 @@
+"""Does the model lie in the map? Frames, fit and the share of atoms outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cryodata.core.volume import FloatArray, Volume
+
+FRAME_ORDER = ("nstart", "origin", "zero", "sum")
+"order in which frames are tried when the header's own does not fit"
+
+GOOD_FIT = 1.0
+"standard deviations; right pairs have 2.0 to 17.5, wrong ones about 0"
+
+SHIFTS = 100
+SHIFT_RANGE = (5.0, 15.0)
+"A; length of the rigid shifts that a true fit must beat"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameFit:
+    """Where the map lies, judged by its model."""
+
+    frame: str
+    "origin, nstart, zero or sum"
+
+    origin_xyz: FloatArray
+    "position of voxel 0, A"
+
+    fit: float
+    "fit of the model there"
+
+    fits: dict[str, float]
+    "fit in every frame that was tried"
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Mean and standard deviation of a whole map, as read."""
+
+    mean: float
+    sd: float
+
+
+def moments(data: npt.NDArray[np.float32]) -> Moments:
+    """Mean and standard deviation in float64, plane by plane; NaN or infinite if any value is."""
+    mean = float(np.mean([plane.mean(dtype=np.float64) for plane in data]))
+    square = np.mean([np.square(plane.astype(np.float64) - mean).mean() for plane in data])
+    return Moments(mean, float(np.sqrt(square)))
+
+
+def sample_trilinear(data: npt.NDArray[np.float32], index_zyx: FloatArray) -> FloatArray:
+    """Trilinear value at fractional indices, float64 (n,); 0 outside the outer grid points.
+
+    data: (nz, ny, nx). index_zyx: float64 (n, 3).
+    """
+    shape = np.asarray(data.shape)
+    inside = np.all((index_zyx >= 0) & (index_zyx <= shape - 1), axis=1)
+    place = np.clip(index_zyx, 0, shape - 1)
+    lower = np.minimum(place.astype(np.int64), np.maximum(shape - 2, 0))
+    upper = np.minimum(lower + 1, shape - 1)
+    share = place - lower
+    value = np.zeros(len(place))
+    for corner in np.ndindex(2, 2, 2):
+        at = np.where(corner, upper, lower)
+        weight = np.prod(np.where(corner, share, 1.0 - share), axis=1)
+        value += weight * data[at[:, 0], at[:, 1], at[:, 2]]
+    return np.where(inside, value, 0.0)
+
+
+def fit(volume: Volume, ca_xyz: FloatArray, map_moments: Moments) -> float:
+    """(mean density at the C-alphas - map mean) / map standard deviation; 0 for a constant map."""
+    density = sample_trilinear(volume.data, volume.index_of(ca_xyz)).mean()
+    return float((density - map_moments.mean) / map_moments.sd) if map_moments.sd > 0 else 0.0
+
+
+def find_frame(
+    volume: Volume, frames: Mapping[str, FloatArray], header_frame: str, ca_xyz: FloatArray, map_moments: Moments
+) -> FrameFit:
+    """The header's frame if the model fits there, else the first of FRAME_ORDER where it does, else the header's.
+
+    frames: position of voxel 0 by frame name, A. ca_xyz: float64 (n, 3), A.
+    """
+
+    def fit_in(frame: str) -> float:
+        return fit(Volume(volume.data, volume.voxel_size_xyz, frames[frame]), ca_xyz, map_moments)
+
+    fits = {header_frame: fit_in(header_frame)}
+    chosen = header_frame
+    if fits[header_frame] < GOOD_FIT:
+        fits.update({frame: fit_in(frame) for frame in FRAME_ORDER})
+        chosen = next((frame for frame in FRAME_ORDER if fits[frame] >= GOOD_FIT), header_frame)
+    return FrameFit(chosen, frames[chosen], fits[chosen], fits)
+
+
+def fit_shift(volume: Volume, ca_xyz: FloatArray, map_moments: Moments) -> float:
+    """Share of 100 seeded rigid shifts of 5 to 15 A that fit worse than the model as it lies."""
+    here = fit(volume, ca_xyz, map_moments)
+    generator = np.random.Generator(np.random.PCG64(0))
+    # uniform on the sphere: height and angle (Archimedes)
+    height, angle, length = generator.random((3, SHIFTS))
+    height, angle = 2.0 * height - 1.0, 2.0 * np.pi * angle
+    ring = np.sqrt(1.0 - height**2)
+    shifts = np.stack([ring * np.cos(angle), ring * np.sin(angle), height], axis=1)
+    shifts *= (SHIFT_RANGE[0] + (SHIFT_RANGE[1] - SHIFT_RANGE[0]) * length)[:, None]
+    worse = sum(fit(volume, ca_xyz + shift, map_moments) < here for shift in shifts)
+    return worse / SHIFTS
+
+
+def share_outside(volume: Volume, ca_xyz: FloatArray) -> float:
+    """Share of the C-alphas that lie more than half a voxel beyond the outer grid points."""
+    index = volume.index_of(ca_xyz)
+    return float(np.mean(np.any((index < -0.5) | (index > np.asarray(volume.shape_zyx) - 0.5), axis=1)))
