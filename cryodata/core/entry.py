@@ -58,6 +58,9 @@ class Entry:
     resolution: float | None = None
     "as reported, A; None if unknown"
 
+    contour_level: float | None = None
+    "recommended by the authors, in the units of the map; None if unknown"
+
     sources: Mapping[str, Source] = field(default_factory=dict)
     "input files by role: map, model, half1, half2, mask"
 

@@ -63,11 +63,30 @@ class ArraySpec:
         return {item.name: item.value for item in self.classes}
 
 
+FACT_TYPES = ("string", "float64", "int64", "float64[3]")
+
+
+@dataclass(frozen=True, slots=True)
+class FactSpec:
+    """One thing that a builder measures of every entry: a column of the entries table."""
+
+    name: str
+    "column"
+
+    dtype: str
+    "one of FACT_TYPES"
+
+    description: str
+    "one sentence for the dataset card, with the unit"
+
+
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """Arrays of a sample, in the order in which examples show them."""
+    """Arrays of a sample, in the order in which examples show them, and the facts of an entry."""
 
     arrays: tuple[ArraySpec, ...]
+
+    facts: tuple[FactSpec, ...] = ()
 
     @property
     def density(self) -> ArraySpec:
@@ -90,6 +109,9 @@ class Schema:
         for item in value["arrays"]:
             classes = tuple(LabelClass(**entry) for entry in item["classes"])
             arrays.append(ArraySpec(**{**item, "classes": classes, "atoms": tuple(item["atoms"])}))
+        facts = tuple(FactSpec(**item) for item in value["facts"])
+        if any(fact.dtype not in FACT_TYPES for fact in facts) or any(array.role not in ROLES for array in arrays):
+            raise ValueError("a fact has an unknown type or an array an unknown role")
         if sum(array.role == "density" for array in arrays) != 1:
             raise ValueError("a schema has exactly one density array")
-        return cls(tuple(arrays))
+        return cls(tuple(arrays), facts)

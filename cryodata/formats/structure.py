@@ -46,6 +46,7 @@ def read_structure(path: Path) -> Structure:
     content = inflated_bytes(path, "unreadable_model", MAX_MODEL_BYTES)
     try:
         structure = gemmi.read_structure_string(content, format=gemmi.CoorFormat.Detect)
+        _name_chains(structure)
         structure.setup_entities()
     except (RuntimeError, ValueError, IndexError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())[:200]
@@ -100,6 +101,13 @@ def _gemmi_atom(model: AtomicModel, row: int) -> gemmi.Atom:
     atom.b_iso = float(model.b_factor[row])
     atom.altloc = str(model.altloc[row]) or "\0"
     return atom
+
+
+def _name_chains(structure: gemmi.Structure) -> None:
+    """Give blank chains a name: gemmi makes no entity of a chain without one."""
+    for model in structure:
+        for chain in model:
+            chain.name = chain.name or "_"
 
 
 def _kinds_by_subchain(structure: gemmi.Structure) -> dict[str, str]:
@@ -161,27 +169,28 @@ def _columns(structure: gemmi.Structure, kinds: dict[str, str]) -> AtomicModel:
 
 def _secondary_from_records(structure: gemmi.Structure) -> dict[tuple[object, ...], int] | None:
     """Class of each residue, by (chain, number, insertion code), that a helix or strand record covers.
-    None if there are no records.
+    None if no record covers any, as when a program wrote something else into them.
 
-    A residue in both is a strand (DESIGN: 3), so strands are written last. A range whose ends are both modelled
-    runs from one to the other in file order, which insertion codes need; otherwise it is a range of numbers.
+    Strands are written last: a residue in both is one. A range whose ends are both modelled runs from one to the
+    other in file order, which insertion codes need; otherwise it is a range of numbers. A reversed range, or one
+    over two chains, holds nothing.
     """
     ranges = [(helix.start, helix.end, HELIX) for helix in structure.helices]
     ranges += [(strand.start, strand.end, STRAND) for sheet in structure.sheets for strand in sheet.strands]
-    if not ranges:
-        return None
     places = {chain.name: [(r.seqid.num, r.seqid.icode) for r in chain] for chain in structure[0]}
     classes: dict[tuple[object, ...], int] = {}
     for start, end, value in ranges:
         chain = places.get(start.chain_name, [])
         first = (start.res_id.seqid.num, start.res_id.seqid.icode)
         last = (end.res_id.seqid.num, end.res_id.seqid.icode)
-        if first in chain and last in chain and start.chain_name == end.chain_name:
-            covered: Iterable[tuple[int, str]] = chain[chain.index(first) : len(chain) - chain[::-1].index(last)]
+        if start.chain_name != end.chain_name:
+            continue
+        if first in chain and last in chain:
+            covered = chain[chain.index(first) : len(chain) - chain[::-1].index(last)]
         else:
-            covered = [place for place in chain if first[0] <= place[0] <= last[0]]
+            covered = [place for place in chain if first <= place <= last]
         classes.update(((start.chain_name, *place), value) for place in covered)
-    return classes
+    return classes or None
 
 
 def _sequences(structure: gemmi.Structure, kinds: dict[str, str]) -> Iterable[ChainSequence]:

@@ -20,7 +20,20 @@ def normalize_published(density: npt.NDArray[np.float32]) -> tuple[npt.NDArray[n
     positive = density[density > 0]
     if not len(positive):
         raise RejectedError("no_positive_density", "no voxel of the map is above 0")
-    divisor = np.float32(np.percentile(positive, PERCENTILE, overwrite_input=True))
-    np.divide(density, divisor, out=density)
+    divisor = percentile_in_place(positive, PERCENTILE)
+    np.divide(density, np.float32(divisor), out=density)
     np.clip(density, 0.0, 1.0, out=density)
-    return density, float(divisor)
+    return density, divisor
+
+
+def percentile_in_place(values: npt.NDArray[np.float32], percent: float) -> float:
+    """Percentile by linear interpolation, as `numpy.percentile` gives for float64.
+
+    values: float32 (n,), reordered. numpy itself would place the index in float32 here, which is several voxels off
+    for the maps of today (2^24 is where float32 stops counting).
+    """
+    place = percent / 100.0 * (len(values) - 1)
+    low = int(place)
+    high = min(low + 1, len(values) - 1)
+    values.partition((low, high))
+    return float(values[low]) + (float(values[high]) - float(values[low])) * (place - low)

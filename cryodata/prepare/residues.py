@@ -29,14 +29,22 @@ def protein_residues(model: AtomicModel) -> AtomicModel:
     model = model.take(model.entity_kind == "peptide")
     model = _keep_with_ca(model, np.unique(model.residue, return_inverse=True)[1])
     model = model.take(_best(model, model.residue, np.ones(len(model), dtype=np.bool_)))
-    model = model.take((model.altloc == "") | _best(model, model.altloc, model.altloc != ""))
-    return _keep_with_ca(model, np.zeros(len(model), dtype=np.int64))
+    return model.take((model.altloc == "") | _best(model, model.altloc, _altlocs_with_ca(model)))
 
 
 def _keep_with_ca(model: AtomicModel, variant: npt.NDArray[np.int64]) -> AtomicModel:
     """Drop the (position, variant) groups without an alpha carbon."""
     groups = model.position.astype(np.int64) * (int(variant.max(initial=0)) + 1) + variant
     return model.take(np.isin(groups, groups[is_backbone(model, ("CA",))]))
+
+
+def _altlocs_with_ca(model: AtomicModel) -> npt.NDArray[np.bool_]:
+    """Mask of the atoms in an alternative location that, with the atoms without one, has an alpha carbon."""
+    variant = np.unique(model.altloc, return_inverse=True)[1]
+    groups = model.position.astype(np.int64) * (int(variant.max(initial=0)) + 1) + variant
+    ca = is_backbone(model, ("CA",))
+    always = np.isin(model.position, model.position[ca & (model.altloc == "")])
+    return (model.altloc != "") & (always | np.isin(groups, groups[ca]))
 
 
 def _best(model: AtomicModel, variant: npt.NDArray[np.str_], eligible: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

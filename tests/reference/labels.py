@@ -11,9 +11,7 @@ from .models import PlainResidue
 
 ATOM_CLASS = {"CA": 1, "N": 2, "C": 3}
 WINS_OVER = {1: (2, 3), 2: (3,), 3: ()}  # CA over N over C; among equals the first in the file stays
-AMINO_ORDER = (
-    "ALA ARG ASN ASP CYS GLN GLU GLY HIS ILE LEU LYS MET PHE PRO SER THR TRP TYR VAL".split()
-)  # 1 .. 20
+AMINO_ORDER = "ALA ARG ASN ASP CYS GLN GLU GLY HIS ILE LEU LYS MET PHE PRO SER THR TRP TYR VAL".split()  # 1 .. 20
 AMINO_CLASS = {name: number for number, name in enumerate(AMINO_ORDER, start=1)}
 VoxelZyx = tuple[int, int, int]
 
@@ -48,9 +46,7 @@ class PlainLabels:
 
 def voxel_of(xyz: np.ndarray, origin_xyz: np.ndarray, voxel: float = 1.0) -> VoxelZyx:
     """ceil(floor(c - origin) / voxel) per axis, in float64, as (z, y, x); may lie outside the grid."""
-    x, y, z = (
-        math.ceil(math.floor(float(xyz[axis]) - float(origin_xyz[axis])) / voxel) for axis in range(3)
-    )
+    x, y, z = (math.ceil(math.floor(float(xyz[axis]) - float(origin_xyz[axis])) / voxel) for axis in range(3))
     return z, y, x
 
 

@@ -14,7 +14,7 @@ from scipy.ndimage import map_coordinates
 DTYPES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}  # MRC2014 modes
 HEADER_BYTES = 1024
 FIT_THRESHOLD = 1.0
-HEADER_FRAME_CELLS = 10  # an ORIGIN of ten cells or more is not believed
+PLAUSIBLE_CELLS = 10  # an ORIGIN of ten cells or more is not believed
 IDENTITY_TOLERANCE = 1e-6
 SIZE_TOLERANCE = 1e-4
 
@@ -68,7 +68,7 @@ def read_map(path: Path | str) -> PlainMap:
     axis_crs = ints[16:19] if any(ints[16:19]) else (1, 2, 3)
     if sorted(axis_crs) != [1, 2, 3] or min(count_crs) < 1 or min(m_xyz) < 1:
         raise ValueError(f"{Path(path).name}: n {count_crs}, m {m_xyz}, axes {axis_crs} make no map")
-    dtype = np.dtype(DTYPES[mode]).newbyteorder(order)
+    dtype = np.dtype(order + DTYPES[mode])
     begin = HEADER_BYTES + max(ints[23], 0)  # NSYMBT: bytes of the extended header
     end = begin + math.prod(count_crs) * dtype.itemsize
     if len(raw) < end:
@@ -110,7 +110,7 @@ def candidate_origins(density: PlainMap) -> dict[str, np.ndarray]:
 def header_frame(density: PlainMap) -> str:
     """ORIGIN if a component is non-zero and all are plausible, else NSTART x voxel."""
     origin = density.origin_field_xyz
-    plausible = bool(np.all(np.isfinite(origin)) and np.all(np.abs(origin) < HEADER_FRAME_CELLS * density.cell_xyz))
+    plausible = bool(np.all(np.isfinite(origin)) and np.all(np.abs(origin) < PLAUSIBLE_CELLS * density.cell_xyz))
     return "origin" if plausible and bool(np.any(origin != 0)) else "nstart"
 
 

@@ -114,7 +114,7 @@ def _chosen(chain: str, subchain: str, rivals: list[gemmi.Residue]) -> PlainResi
     return PlainResidue(
         chain=chain,
         subchain=subchain,
-        number=best.seqid.num,
+        number=int(best.seqid.num or 0),
         icode=best.seqid.icode,
         label_seq=best.label_seq,
         name=best.name,

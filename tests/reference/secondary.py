@@ -1,4 +1,4 @@
-"""Secondary structure at each residue: from the file's records, else by Kabsch and Sander (Biopolymers 22, 2577, 1983)."""
+"""Secondary structure of each residue: from records, else by Kabsch and Sander (Biopolymers 22, 2577, 1983)."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ ENERGY_LIMIT = -0.5  # kcal/mol
 NH_LENGTH = 1.01  # A
 PEPTIDE_BREAK = 2.5  # A, C-N beyond it is a break
 REACH = 8.0  # A, O-N beyond it never reaches the energy limit (5.2 A with ideal lengths)
+CIF_KINDS = {"HELX": HELIX, "STRN": STRAND}  # first letters of conf_type_id
 Address = tuple[str, int, str]  # chain, number, insertion code
 Range = tuple[int, Address, Address]  # class, first residue, last residue
 Bonds = set[tuple[int, int]]  # (residue of the C=O, residue of the N-H)
@@ -64,38 +65,29 @@ def _inside(residues: list[PlainResidue], first: Address, last: Address) -> list
 
 def _ranges_of_pdb(structure: gemmi.Structure) -> list[Range]:
     """HELIX (every class) and SHEET records."""
-    ranges: list[Range] = []
-    for helix in structure.helices:
-        ranges.append((HELIX, _address(helix.start), _address(helix.end)))
+    ranges = [(HELIX, _address(helix.start), _address(helix.end)) for helix in structure.helices]
     for sheet in structure.sheets:
-        for strand in sheet.strands:
-            ranges.append((STRAND, _address(strand.start), _address(strand.end)))
+        ranges += [(STRAND, _address(strand.start), _address(strand.end)) for strand in sheet.strands]
     return ranges
 
 
 def _address(address: gemmi.AtomAddress) -> Address:
-    return address.chain_name, address.res_id.seqid.num, address.res_id.seqid.icode
+    seqid = address.res_id.seqid
+    return address.chain_name, int(seqid.num or 0), seqid.icode
 
 
 def _ranges_of_cif(path: Path | str) -> list[Range]:
     """struct_conf items whose type begins with HELX or STRN, and struct_sheet_range; turns and bends are coil."""
     block = gemmi.cif.read(str(path))[0]
+    ends = ["beg_auth_asym_id", "beg_auth_seq_id", "?pdbx_beg_PDB_ins_code"]
+    ends += ["end_auth_asym_id", "end_auth_seq_id", "?pdbx_end_PDB_ins_code"]
     ranges: list[Range] = []
-    conformations = ["conf_type_id", *_cif_ends("beg", "end")]
-    for row in block.find("_struct_conf.", conformations):
-        kind = row.str(0).upper()[:4]
-        if kind in ("HELX", "STRN"):
-            ranges.append((HELIX if kind == "HELX" else STRAND, _cif_address(row, 1), _cif_address(row, 4)))
-    for row in block.find("_struct_sheet_range.", ["sheet_id", *_cif_ends("beg", "end")]):
-        ranges.append((STRAND, _cif_address(row, 1), _cif_address(row, 4)))
+    for category, kind_item in (("_struct_conf.", "conf_type_id"), ("_struct_sheet_range.", "sheet_id")):
+        for row in block.find(category, [kind_item, *ends]):
+            kind = STRAND if kind_item == "sheet_id" else CIF_KINDS.get(row.str(0).upper()[:4])
+            if kind is not None and row.str(2) and row.str(5):  # "?" and "." read as ""
+                ranges.append((kind, _cif_address(row, 1), _cif_address(row, 4)))
     return ranges
-
-
-def _cif_ends(*ends: str) -> list[str]:
-    names = []
-    for end in ends:
-        names += [f"{end}_auth_asym_id", f"{end}_auth_seq_id", f"?pdbx_{end}_PDB_ins_code"]
-    return names
 
 
 def _cif_address(row: gemmi.cif.Table.Row, at: int) -> Address:
@@ -104,14 +96,13 @@ def _cif_address(row: gemmi.cif.Table.Row, at: int) -> Address:
 
 
 def kabsch_sander(residues: list[PlainResidue]) -> list[int]:
-    """Helix (H, G, I) and strand (E, B) from the hydrogen bonds of the backbone; unknown if N, CA, C or O is missing."""
+    """Helix (H, G, I) and strand (E, B) from backbone hydrogen bonds; unknown if N, CA, C or O is missing."""
     whole = [i for i, residue in enumerate(residues) if all(name in residue.atoms for name in BACKBONE)]
     chain = [residues[i] for i in whole]
     segment = segments(chain)
     bonds = hydrogen_bonds(chain, segment)
-    alpha, other = set(helix_residues(bonds, segment, 4)), set[int]()
-    for n in (3, 5):
-        other |= helix_residues(bonds, segment, n)
+    alpha = helix_residues(bonds, segment, 4)
+    other = helix_residues(bonds, segment, 3) | helix_residues(bonds, segment, 5)
     strand = {i for bridge in bridges(bonds, segment) for i in bridge}
     classes = [UNKNOWN] * len(residues)
     for at, i in enumerate(whole):  # H before E and B before G and I, as DSSP has it

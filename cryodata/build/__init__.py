@@ -1,0 +1,1 @@
+"""From a list of entries to a version of a dataset."""

@@ -1,0 +1,123 @@
+"""Which entries there are: the `entries.csv` of a source folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from cryodata.core.entry import Entry, Source, entry_id_fault
+from cryodata.errors import SourceError
+
+LIST_NAME = "entries.csv"
+ROLES = ("map", "model", "half1", "half2", "mask")
+OWN_COLUMNS = ("entry_id", "emdb_id", "pdb_id", "resolution", "contour_level", "split", *ROLES)
+
+MAX_FAULTS = 20
+"faults that are named; a list with more is wrong as a whole"
+
+
+def read_source_folder(folder: Path, reserved: Iterable[str] = ()) -> list[Entry]:
+    """Entries of a source folder, sorted by id; opens no map.
+
+    reserved: column names that metadata can't have. Raises SourceError, naming the lines, if the list can't be read
+    or a row can't be trusted.
+    """
+    path = folder / LIST_NAME
+    rows = _read_rows(path)
+    faults: list[str] = []
+    entries: dict[str, tuple[int, Entry]] = {}
+    columns = list(rows[0][1]) if rows else []
+    clash = sorted(set(columns) & (set(reserved) - set(OWN_COLUMNS)))
+    if clash:
+        raise SourceError(f"{path}: column {', '.join(clash)} is one that the dataset makes itself; rename it")
+    for line, row in rows:
+        entry_id = row["entry_id"]
+        found = entry_id_fault(entry_id)
+        other = entries.get(entry_id.casefold())
+        if found is None and other is not None:
+            found = f"the id is already on line {other[0]} (case does not count)"
+        try:
+            entry = _entry(folder, row)
+        except ValueError as error:
+            found = found or str(error)
+        if found is not None:
+            faults.append(f"line {line}, entry '{entry_id[:80]}': {found}")
+        else:
+            entries[entry_id.casefold()] = (line, entry)
+    if faults:
+        more = f"; and {len(faults) - MAX_FAULTS} more" if len(faults) > MAX_FAULTS else ""
+        raise SourceError(f"{path}: {'; '.join(faults[:MAX_FAULTS])}{more}")
+    return sorted((entry for _, entry in entries.values()), key=lambda entry: entry.entry_id)
+
+
+def read_split_list(path: Path) -> dict[str, str]:
+    """Split by entry id or archive id, from a CSV file with the columns id and split."""
+    rows = _read_rows(path, ("id", "split"))
+    splits: dict[str, str] = {}
+    for line, row in rows:
+        if splits.setdefault(row["id"], row["split"]) != row["split"]:
+            raise SourceError(f"{path}: line {line}: '{row['id']}' has two splits")
+    return splits
+
+
+def _read_rows(path: Path, required: tuple[str, ...] = ("entry_id", "map")) -> list[tuple[int, dict[str, str]]]:
+    """(line number, row) of a CSV file with a header, every field stripped."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise SourceError(f"{path}: can't be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise SourceError(f"{path}: line {line} is no UTF-8 text (byte 0x{error.object[error.start]:02x})") from None
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        missing = [name for name in required if name not in header]
+        if missing or len(set(header)) != len(header) or "" in header:
+            raise SourceError(
+                f"{path}: columns are {', '.join(header)[:200] or 'none'}; expected different names, among them "
+                f"{', '.join(required)}"
+            )
+        rows = []
+        for fields in reader:
+            if not fields:
+                continue
+            if len(fields) != len(header):
+                raise SourceError(
+                    f"{path}: line {reader.line_num} has {len(fields)} fields; expected {len(header)} as in the header"
+                )
+            rows.append((reader.line_num, dict(zip(header, (field.strip() for field in fields), strict=True))))
+    except csv.Error as error:
+        raise SourceError(f"{path}: line {reader.line_num}: {error}") from None
+    return rows
+
+
+def _entry(folder: Path, row: Mapping[str, str]) -> Entry:
+    if not row["map"]:
+        raise ValueError("no map is named")
+    return Entry(
+        entry_id=row["entry_id"],
+        emdb_id=row.get("emdb_id", ""),
+        pdb_id=row.get("pdb_id", ""),
+        resolution=_number(row, "resolution"),
+        contour_level=_number(row, "contour_level", positive=False),
+        sources={role: Source(str(folder / row[role])) for role in ROLES if row.get(role)},
+        split=row.get("split", ""),
+        metadata={name: value for name, value in row.items() if name not in OWN_COLUMNS},
+    )
+
+
+def _number(row: Mapping[str, str], column: str, positive: bool = True) -> float | None:
+    text = row.get(column, "")
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or (positive and value <= 0):
+        raise ValueError(f"{column} is '{text[:40]}'; expected a number{' above 0' if positive else ''} or nothing")
+    return value

@@ -1,0 +1,179 @@
+"""The tables of a dataset as Parquet files (pyarrow). The same rows give the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cryodata.core.entry import LabelPoints
+from cryodata.core.layout import FileDigest
+from cryodata.core.schema import Schema
+from cryodata.core.splits import SCHEMES
+from cryodata.errors import DatasetError
+
+_ZYX = pa.list_(pa.field("element", pa.int32(), nullable=False), 3)
+_XYZ = pa.list_(pa.field("element", pa.float64(), nullable=False), 3)
+
+ATOMS = pa.schema(
+    [
+        pa.field("volume", pa.int32()),
+        pa.field("chain", pa.string()),
+        pa.field("label_seq_id", pa.int32()),
+        pa.field("residue", pa.string()),
+        pa.field("atom", pa.string()),
+        pa.field("xyz", _XYZ),
+        pa.field("voxel_zyx", _ZYX),
+        pa.field("state", pa.uint8()),
+        pa.field("state_ca", pa.uint8()),
+        pa.field("secondary", pa.uint8()),
+        pa.field("occupancy", pa.float32()),
+        pa.field("b_factor", pa.float32()),
+    ]
+)
+"a row per labelled atom; `volume` is the row of the entry in the entries table"
+
+SUBGRIDS = pa.schema(
+    [
+        pa.field("volume", pa.int32()),
+        pa.field("start_zyx", _ZYX),
+        pa.field("n_ca_core", pa.int32()),
+        pa.field("n_ca_box", pa.int32()),
+        pa.field("n_atom_box", pa.int32()),
+        pa.field("occupied", pa.float32()),
+        pa.field("density_max", pa.float32()),
+    ]
+)
+"a row per sub-grid, sorted by volume and start"
+
+REJECTED = pa.schema([(name, pa.string()) for name in ("entry_id", "code", "message")])
+OBJECTS = pa.schema([("path", pa.string()), ("bytes", pa.int64()), ("sha256", pa.string())])
+
+_SEQUENCE = pa.struct([("chain", pa.string()), ("kind", pa.string()), ("modelled", pa.string()), ("full", pa.string())])
+_COUNT = pa.struct(
+    [("label", pa.string()), ("name", pa.string())]
+    + [(name, pa.int64()) for name in ("model", "written", "lost", "outside")]
+)
+_FACTS = {"string": pa.string(), "float64": pa.float64(), "int64": pa.int64(), "float64[3]": _XYZ}
+
+ENTRY_COLUMNS = (
+    ("entry_id", pa.string()),
+    ("emdb_id", pa.string()),
+    ("pdb_id", pa.string()),
+    ("resolution", pa.float64()),
+    ("resolution_bin", pa.string()),
+    ("contour_level", pa.float64()),
+    *((f"split_{scheme}", pa.string()) for scheme in SCHEMES),
+    ("shape_zyx", _ZYX),
+    ("voxel_size_xyz", _XYZ),
+    ("origin_xyz", _XYZ),
+    ("n_subgrids", pa.int64()),
+    ("volume", pa.string()),
+    ("volume_bytes", pa.int64()),
+    ("recipe_digest", pa.string()),
+    ("source_sha256", pa.list_(pa.struct([("role", pa.string()), ("sha256", pa.string()), ("bytes", pa.int64())]))),
+    ("sequences", pa.list_(_SEQUENCE)),
+    ("label_counts", pa.list_(_COUNT)),
+)
+"columns of the entries table that every dataset has; facts of the builder and archive metadata follow"
+
+_WRITING = {"compression": "zstd", "compression_level": 3, "use_dictionary": True, "write_statistics": True}
+
+
+def entries_schema(schema: Schema, metadata: Iterable[str]) -> pa.Schema:
+    """Columns of the entries table: common ones, the builder's facts, then archive metadata as text, sorted."""
+    facts = [(fact.name, _FACTS[fact.dtype]) for fact in schema.facts]
+    return pa.schema([*ENTRY_COLUMNS, *facts, *((name, pa.string()) for name in sorted(metadata))])
+
+
+def reserved_columns(schema: Schema) -> frozenset[str]:
+    """Column names that a source list can't use for its own metadata."""
+    return frozenset(entries_schema(schema, ()).names)
+
+
+def points_table(points: LabelPoints) -> pa.Table:
+    """The atoms table of one entry, without its `volume`."""
+    model = points.model
+    columns = {
+        "chain": model.chain,
+        "label_seq_id": model.label_seq_id,
+        "residue": model.residue,
+        "atom": model.atom,
+        "xyz": pa.FixedSizeListArray.from_arrays(pa.array(model.xyz.reshape(-1)), type=_XYZ),
+        "voxel_zyx": pa.FixedSizeListArray.from_arrays(pa.array(points.voxel_zyx.reshape(-1)), type=_ZYX),
+        "state": points.state,
+        "state_ca": points.state_ca,
+        "secondary": model.secondary,
+        "occupancy": model.occupancy,
+        "b_factor": model.b_factor,
+    }
+    return pa.table(columns, schema=pa.schema([field for field in ATOMS if field.name != "volume"]))
+
+
+def subgrids_table(columns: Mapping[str, Any]) -> pa.Table:
+    """The sub-grids table of one entry, without its `volume`; `start_zyx` is int32 (n, 3)."""
+    starts = pa.FixedSizeListArray.from_arrays(pa.array(columns["start_zyx"].reshape(-1)), type=_ZYX)
+    schema = pa.schema([field for field in SUBGRIDS if field.name != "volume"])
+    return pa.table({**columns, "start_zyx": starts}, schema=schema)
+
+
+def with_volume(table: pa.Table, volume: int) -> pa.Table:
+    """The same rows with the number of their volume in front."""
+    return table.add_column(0, pa.field("volume", pa.int32()), pa.array([volume] * len(table), pa.int32()))
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write one table as one Parquet file."""
+    pq.write_table(table, path, **_WRITING)
+
+
+def write_groups(path: Path, schema: pa.Schema, groups: Iterable[pa.Table]) -> int:
+    """Write tables one after the other, a row group each, in memory for one. Returns the number of rows."""
+    rows = 0
+    with pq.ParquetWriter(path, schema, **_WRITING) as writer:
+        for table in groups:
+            if len(table):
+                writer.write_table(table, row_group_size=len(table))
+                rows += len(table)
+    return rows
+
+
+def read_table(path: Path, schema: pa.Schema | None = None, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a Parquet file. Raises DatasetError if it is missing, damaged or has other columns than `schema`."""
+    try:
+        # not through the dataset machinery: it would take column values from folder names
+        with pq.ParquetFile(path) as file:
+            table = file.read(columns=list(columns) if columns is not None else None)
+    except (OSError, pa.ArrowException) as error:
+        raise DatasetError(f"{path.parent.name}/{path.name}: no readable Parquet table ({_why(error)})") from None
+    if schema is not None and table.schema.remove_metadata() != schema:
+        raise DatasetError(
+            f"{path.parent.name}/{path.name}: columns are {', '.join(table.schema.names)}; "
+            f"expected {', '.join(schema.names)} of format 1"
+        )
+    return table
+
+
+def iterate_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """Row groups of a Parquet file one by one. Raises DatasetError if it is damaged."""
+    try:
+        with pq.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group, columns=list(columns) if columns is not None else None)
+    except (OSError, pa.ArrowException) as error:
+        raise DatasetError(f"{path.parent.name}/{path.name}: no readable Parquet table ({_why(error)})") from None
+
+
+def file_digest(path: Path, name: str) -> FileDigest:
+    """(name, bytes, sha256) of a file."""
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    return name, path.stat().st_size, digest.hexdigest()
+
+
+def _why(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
