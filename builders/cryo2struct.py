@@ -65,12 +65,12 @@ ARRAYS = (
 
 FACTS = (
     FactSpec("frame", "string", "header field that places the map: origin, nstart, zero or sum (of both)"),
-    FactSpec("frame_source", "string", "header: the frame the header asks for; model: another one, where the model fits"),
-    FactSpec("fit", "float64", "(mean density at the C-alphas - map mean) / map standard deviation, on the map as read"),
+    FactSpec("frame_source", "string", "header: the frame it asks for; model: another one, where the model fits"),
+    FactSpec("fit", "float64", "(mean density at the C-alphas - mean) / standard deviation, on the map as read"),
     FactSpec("fit_shift", "float64", "share of 100 rigid shifts of 5 to 15 A that fit worse"),
     FactSpec("fits", "string", "fit in every frame that was tried"),
     FactSpec("ca_outside", "float64", "share of C-alphas more than half a voxel beyond the outer grid points"),
-    FactSpec("percentile", "float64", "95th percentile of the positive voxels after resampling, in the units of the map"),
+    FactSpec("percentile", "float64", "95th percentile of the positive voxels after resampling, in units of the map"),
     FactSpec("density_mean", "float64", "mean of the normalised density"),
     FactSpec("saturated", "int64", "voxels whose normalised density is exactly 1"),
     FactSpec("map_voxel_size_xyz", "float64[3]", "voxel size of the map as deposited, A"),
@@ -165,7 +165,7 @@ def _read_map(path: Path, max_voxels: int) -> tuple[Volume, MapHeader]:
     shape = resampled_shape(header.shape_zyx, header.voxel_size_xyz, SPACING)
     if math.prod(shape) > max_voxels:
         size = " x ".join(map(str, shape))
-        raise RejectedError("too_large", f"{path.name}: {size} voxels at {SPACING:g} A; at most {max_voxels:,} are made")
+        raise RejectedError("too_large", f"{path.name}: {size} voxels at {SPACING:g} A; at most {max_voxels:,}")
     if min(shape) < 1:
         raise RejectedError("unreadable_map", f"{path.name}: smaller than one voxel of {SPACING:g} A")
     return read_volume(path, header), header
@@ -175,7 +175,8 @@ def _checked_moments(volume: Volume, header: MapHeader) -> Moments:
     found = moments(volume.data)
     if not (math.isfinite(found.mean) and math.isfinite(found.sd)):
         bad = int(np.count_nonzero(~np.isfinite(volume.data)))
-        raise RejectedError("not_finite", f"{header.file_name}: {bad:,} of {volume.data.size:,} voxels are NaN or infinite")
+        found_bad = f"{bad:,} of {volume.data.size:,} voxels are NaN or infinite"
+        raise RejectedError("not_finite", f"{header.file_name}: {found_bad}; expected numbers")
     if not volume.data.max() > 0:
         raise RejectedError("no_positive_density", f"{header.file_name}: no voxel is above 0")
     return found
@@ -194,12 +195,13 @@ def _checked_fit(
 ) -> float:
     outside = share_outside(volume, ca_xyz)
     if outside > 0.5:
-        raise RejectedError("model_outside_map", f"{outside:.0%} of {len(ca_xyz)} C-alphas lie outside the map in every frame")
+        found = f"{outside:.0%} of {len(ca_xyz)} C-alphas lie outside the map"
+        raise RejectedError("model_outside_map", f"{found}, in whichever frame; expected half at most")
     shift = fit_shift(volume, ca_xyz, map_moments)
     if frame.fit < parameters["min_fit"] and shift < parameters["min_fit_shift"]:
         raise RejectedError(
             "model_does_not_fit",
-            f"density at the C-alphas is {frame.fit:.2f} sd above the mean, and {shift:.0%} of random shifts fit worse; "
+            f"density at the C-alphas is {frame.fit:.2f} sd above the mean and {shift:.0%} of shifts fit worse; "
             f"expected {parameters['min_fit']:g} sd or {parameters['min_fit_shift']:.0%}",
         )
     return shift

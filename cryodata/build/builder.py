@@ -18,7 +18,7 @@ SELECTION = (
     Parameter("sample", 1.0, number, False, "share of the units to build, nested and stable: 0.25 is part of 0.5"),
     Parameter("seed", 0, count, False, "seed of the splits"),
     Parameter("splits", "", text, False, "CSV file with columns id,split; an id is an entry or an archive id"),
-    Parameter("parent", "auto", text, False, "version whose units keep their split: auto (the highest), none, or 1.2.3"),
+    Parameter("parent", "auto", text, False, "version whose units keep their split: auto (highest), none, or 1.2.3"),
 )
 "settings that every builder takes; none of them changes a volume"
 

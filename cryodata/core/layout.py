@@ -64,5 +64,5 @@ def safe_relative(path: str) -> str:
     """The path itself if it stays below its root; DatasetError for anything that could lead elsewhere."""
     parts = PurePosixPath(path).parts
     if not path or path.startswith("/") or "\\" in path or "\0" in path or ":" in path or ".." in parts:
-        raise DatasetError(f"path '{path[:200]}' in a dataset leads out of its folder; the dataset is not to be trusted")
+        raise DatasetError(f"path '{path[:200]}' in a dataset leads out of its folder; do not trust the dataset")
     return path

@@ -136,14 +136,14 @@ def open_version(root: Path, name: str, revision: str | None = None) -> DatasetV
     versions = list_versions(root / name)
     if not versions:
         known = ", ".join(list_datasets(root)) or "none"
-        raise UsageError(f"no dataset '{name}' in {root}; found: {known}. Build it: cryodata build {name} --root {root}")
+        raise UsageError(f"no dataset '{name}' in {root}; found: {known}; to build: cryodata build {name}")
     if revision is not None and revision not in versions:
         raise UsageError(f"dataset '{name}' in {root} has no version '{revision}'; found: {', '.join(versions)}")
     path = root / name / manifest_path(revision or versions[-1])
     raw = _read_manifest(path)
     manifest = Manifest.from_bytes(raw, f"{name}/{path.parent.name}/{path.name}")
     if manifest.name != name or manifest.version != path.stem:
-        raise DatasetError(f"{path}: is the manifest of {manifest.name}@{manifest.version}; expected {name}@{path.stem}")
+        raise DatasetError(f"{path}: says {manifest.name}@{manifest.version}; expected {name}@{path.stem}")
     return DatasetVersion(root, manifest, hashlib.sha256(raw).hexdigest())
 
 

@@ -145,12 +145,11 @@ def _columns(structure: gemmi.Structure, kinds: dict[str, str]) -> AtomicModel:
                 secondary.get((chain.name, *here), COIL) if secondary is not None and kind == "peptide" else 0,
             )
             rows.extend(
-                (*atom.pos.tolist(), atom.name, atom.element.name, atom.altloc.strip("\0 "), atom.occ, atom.b_iso, *names)
-                for atom in residue
+                (a.pos.tolist(), a.name, a.element.name, a.altloc.strip("\0 "), a.occ, a.b_iso, *names) for a in residue
             )
-    x, y, z, atom, element, altloc, occ, b, name, chains, label, auth, icode, kind_, places, sse = zip(*rows, strict=True)
+    xyz, atom, element, altloc, occ, b, name, chains, label, auth, icode, kind_, places, sse = zip(*rows, strict=True)
     return AtomicModel(
-        xyz=np.stack([np.array(axis, dtype=np.float64) for axis in (x, y, z)], axis=1),
+        xyz=np.array(xyz, dtype=np.float64),
         atom=np.array(atom, dtype=np.str_),
         element=np.array(element, dtype=np.str_),
         residue=np.array(name, dtype=np.str_),

@@ -83,7 +83,8 @@ def write_volume(
         for array in schema.labels:
             if array.name in labels:
                 child = group.create_group(array.name)
-                child.attrs.update({"ome": _multiscales(array.name, density, "0") | {"image-label": _image_label(array)}})
+                ome = {**_multiscales(array.name, density, "0"), "image-label": _image_label(array)}
+                child.attrs.update({"ome": ome})
                 _write_array(child, "0", labels[array.name])
     _consolidate(folder)
 

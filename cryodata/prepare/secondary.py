@@ -125,12 +125,20 @@ def _strand(bonds: Bonds, segment: npt.NDArray[np.int64]) -> npt.NDArray[np.bool
     inner[1:-1] = (segment[:-2] == segment[1:-1]) & (segment[1:-1] == segment[2:])
     for acceptor, donor in bonds:
         for i, j in _bridge_candidates(acceptor, donor):
-            if 0 < i < count - 1 and 0 < j < count - 1 and abs(i - j) > 2 and inner[i] and inner[j]:
-                parallel = ((i - 1, j) in bonds and (j, i + 1) in bonds) or ((j - 1, i) in bonds and (i, j + 1) in bonds)
-                anti = ((i, j) in bonds and (j, i) in bonds) or ((i - 1, j + 1) in bonds and (j - 1, i + 1) in bonds)
-                if parallel or anti:
-                    mask[i] = mask[j] = True
+            within = 0 < i < count - 1 and 0 < j < count - 1 and abs(i - j) > 2
+            if within and inner[i] and inner[j] and _is_bridge(bonds, i, j):
+                mask[i] = mask[j] = True
     return mask
+
+
+def _is_bridge(bonds: Bonds, i: int, j: int) -> bool:
+    """Whether the bonds of a parallel or an antiparallel bridge between two residues are there."""
+    return (
+        ((i - 1, j) in bonds and (j, i + 1) in bonds)
+        or ((j - 1, i) in bonds and (i, j + 1) in bonds)
+        or ((i, j) in bonds and (j, i) in bonds)
+        or ((i - 1, j + 1) in bonds and (j - 1, i + 1) in bonds)
+    )
 
 
 def _bridge_candidates(acceptor: int, donor: int) -> tuple[tuple[int, int], ...]:

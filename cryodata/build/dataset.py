@@ -1,0 +1,206 @@
+"""The whole build: entries, work, version. Progress is told to an observer; nothing is printed here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version as library_version
+from pathlib import Path
+from typing import Any
+
+from cryodata.build.assemble import gather, parent_splits, write_latest, write_version
+from cryodata.build.builder import SELECTION, Builder, find_builder
+from cryodata.build.catalog import read_split_list
+from cryodata.build.receipts import Receipt, read_receipt
+from cryodata.build.run import run
+from cryodata.build.work import Job, Outcome
+from cryodata.build.workspace import remove_stale, temporary_folder
+from cryodata.core.entry import Entry, Rejection
+from cryodata.core.layout import DATASET_NAME, version_key
+from cryodata.core.parameters import resolve
+from cryodata.core.splits import assign, fraction_of
+from cryodata.errors import CryodataError, RejectedError, SourceError, UsageError
+from cryodata.formats.manifest import Manifest, list_versions, next_version
+
+LIBRARIES = ("cryodata", "numpy", "pyarrow", "zarr", "numcodecs", "gemmi", "mrcfile", "isal")
+"whose versions the provenance names: those that touch the bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a user asks of a build."""
+
+    builder: str
+    root: Path
+    source: Path | None = None
+    name: str = ""
+    "of the dataset; the builder's if empty"
+
+    version: str | None = None
+    recipe: str = ""
+    "the builder's first if empty"
+
+    settings: Sequence[str] = ()
+    "KEY=VALUE"
+
+    workers: int = 0
+    limit: int | None = None
+    ids: Path | None = None
+    "file with an entry id a line"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Report:
+    """What a build did."""
+
+    manifest: Manifest
+    folder: Path
+    created: bool
+    "False if this version was there already, the same"
+
+    rejected: Sequence[Rejection]
+    reused: int
+    "entries finished by an earlier run"
+
+    seconds: float
+
+
+def build(request: Request, observe: Callable[[int, Outcome | None], None] = lambda total, outcome: None) -> Report:
+    """Build a version. `observe(total, None)` is called once before the work, then `observe(total, outcome)` for each.
+
+    Raises UsageError or SourceError before any work, CryodataError if the work itself can't go on.
+    """
+    began, builder = time.time(), find_builder(request.builder)
+    job, version, listed = _plan(request, builder)
+    folder = Path(job.folder)
+    remove_stale(folder)
+    entries = _select(builder.entries(request.source, job.parameters, folder), request, job.parameters)
+    admitted, refused = _admit(builder, entries, job.parameters)
+    parent, units = parent_splits(request.root, folder.name, version, job.parameters["parent"])
+    assign(admitted, seed=job.parameters["seed"], listed=listed, parent=units)  # refuses a bad list before the work
+    observe(len(admitted), None)
+    outcomes: dict[str, Outcome] = {}
+    for outcome in run(job, admitted, request.workers):
+        outcomes[outcome.entry_id] = outcome
+        observe(len(admitted), outcome)
+    finished = gather(*_collect(folder, admitted, outcomes, refused))
+    splits = assign(
+        [entry for entry, _ in finished.accepted], seed=job.parameters["seed"], listed=listed, parent=units
+    )
+    with temporary_folder(folder) as temporary:
+        manifest, created = write_version(job, builder, folder.name, version, finished, parent, splits, temporary)
+        write_latest(folder, temporary)
+        if created:
+            _write_provenance(folder, temporary, version, request, began, outcomes)
+    reused = sum(outcome.reused for outcome in outcomes.values())
+    return Report(manifest, folder, created, finished.rejected, reused, time.time() - began)
+
+
+def _plan(request: Request, builder: Builder) -> tuple[Job, str, dict[str, str]]:
+    """The job, the version to make and the user's list of splits."""
+    name = request.name or builder.name
+    if not DATASET_NAME.fullmatch(name):
+        raise UsageError(f"'{name}' is no name of a dataset: letters, digits, '.', '_' and '-', 80 at most")
+    recipe = request.recipe or next(iter(builder.recipes))
+    if recipe not in builder.recipes:
+        raise UsageError(f"builder {builder.name} has no recipe '{recipe}'; found: {', '.join(builder.recipes)}")
+    parameters = resolve([*builder.parameters, *SELECTION], request.settings)
+    listed: dict[str, str] = {}
+    if parameters["splits"]:
+        path = Path(parameters["splits"])
+        listed = read_split_list(path)
+        parameters["splits"] = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    folder = request.root / name
+    return Job(request.builder, recipe, parameters, str(folder)), _version(folder, request.version), listed
+
+
+def _version(folder: Path, wanted: str | None) -> str:
+    versions = list_versions(folder)
+    if wanted is None:
+        if versions:
+            raise UsageError(
+                f"dataset '{folder.name}' has the versions {', '.join(versions)}; say which one to build, such as "
+                f"--version {next_version(versions)}"
+            )
+        return next_version([])
+    try:
+        version_key(wanted)
+    except ValueError as error:
+        raise UsageError(f"--version: {error}") from None
+    return wanted
+
+
+def _select(entries: Sequence[Entry], request: Request, parameters: Mapping[str, Any]) -> list[Entry]:
+    """The entries of the sample, then those of the id list, then the first `limit`; sorted by id."""
+    chosen = [entry for entry in entries if fraction_of(entry.unit, -1) < parameters["sample"]]
+    if request.ids is not None:
+        try:
+            wanted = {line.strip() for line in request.ids.read_text("utf-8").splitlines() if line.strip()}
+        except (OSError, UnicodeDecodeError) as error:
+            raise SourceError(f"{request.ids}: no readable list of ids ({error})") from None
+        missing = sorted(wanted - {entry.entry_id for entry in entries})
+        if missing:
+            raise SourceError(f"{request.ids}: ids that the source does not have: {', '.join(missing[:20])}")
+        chosen = [entry for entry in chosen if entry.entry_id in wanted]
+    return sorted(chosen, key=lambda entry: entry.entry_id)[: request.limit]
+
+
+def _admit(
+    builder: Builder, entries: Sequence[Entry], parameters: Mapping[str, Any]
+) -> tuple[list[Entry], list[Rejection]]:
+    admitted, refused = [], []
+    for entry in entries:
+        try:
+            builder.admit(entry, parameters)
+        except RejectedError as error:
+            refused.append(Rejection(entry.entry_id, error.code, error.message))
+        else:
+            admitted.append(entry)
+    return admitted, refused
+
+
+def _collect(
+    folder: Path, admitted: Sequence[Entry], outcomes: Mapping[str, Outcome], refused: Sequence[Rejection]
+) -> tuple[list[tuple[Entry, Receipt]], list[Rejection]]:
+    accepted, rejected = [], list(refused)
+    for entry in admitted:
+        outcome = outcomes[entry.entry_id]
+        if outcome.code:
+            rejected.append(Rejection(entry.entry_id, outcome.code, outcome.message))
+            continue
+        receipt = read_receipt(folder, entry, outcome.digest)
+        if receipt is None:
+            raise CryodataError(f"entry {entry.entry_id}: its receipt or volume vanished from {folder}")
+        accepted.append((entry, receipt))
+    return accepted, rejected
+
+
+def _write_provenance(
+    folder: Path, temporary: Path, version: str, request: Request, began: float, outcomes: Mapping[str, Outcome]
+) -> None:
+    """When, where and with what a version was made: for people; no hash covers it."""
+    value = {
+        "version": version,
+        "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began)),
+        "seconds": round(time.time() - began, 3),
+        "host": socket.gethostname(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "libraries": {name: library_version(name) for name in LIBRARIES},
+        "source": str(request.source) if request.source else None,
+        "settings": list(request.settings),
+        "workers": request.workers,
+        "outcomes": dict(Counter(outcome.code or "accepted" for outcome in outcomes.values())),
+        "entry_seconds": {key: round(outcome.seconds, 3) for key, outcome in sorted(outcomes.items())},
+    }
+    target = folder / "provenance" / f"{version}.json"
+    target.parent.mkdir(exist_ok=True)
+    (temporary / "provenance").write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    os.replace(temporary / "provenance", target)

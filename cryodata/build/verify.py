@@ -1,0 +1,316 @@
+"""Is a version what its manifest says? And does it pass the technical validation of the paper?"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from cryodata.core.layout import tree_digest
+from cryodata.core.schema import Schema
+from cryodata.core.subgrids import SubgridGrid
+from cryodata.errors import DatasetError
+from cryodata.formats.manifest import DatasetVersion
+from cryodata.formats.tables import (
+    ATOMS,
+    ENTRY_COLUMNS,
+    OBJECTS,
+    REJECTED,
+    SUBGRIDS,
+    file_digest,
+    iterate_groups,
+    read_table,
+)
+from cryodata.formats.volumes import array_path, parse_metadata, read_array, stored_array
+from cryodata.prepare.labels import OUTSIDE, WRITTEN, class_values
+
+Objects = Mapping[str, tuple[int, str]]
+"bytes and sha256 of every object by its path"
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was checked and what was wrong."""
+
+    checked: Mapping[str, str]
+    "what was looked at, in words, by topic"
+
+    faults: tuple[str, ...]
+    "one sentence each; empty if all is well"
+
+
+def verify_version(
+    opened: DatasetVersion, deep: bool, observe: Callable[[int, int], None] = lambda done, total: None
+) -> Verification:
+    """Check a version. deep: also hash every byte of every object. Faults are collected, not raised."""
+    faults: list[str] = []
+    try:
+        _check_tables(opened, faults)
+        objects = _read_objects(opened)
+        entries = read_table(opened.table("entries.parquet"))
+        rejected = read_table(opened.table("rejected.parquet"), REJECTED)
+    except DatasetError as error:
+        return Verification({"manifest": opened.sha256}, (*faults, str(error)))
+    _check_counts(opened, entries, rejected, faults)
+    hashed = _check_objects(opened, objects, entries, deep, faults)
+    rows = entries.to_pylist()
+    recovered: list[float] = []
+    atoms = _atoms_by_volume(opened, faults)
+    observe(0, len(rows))
+    for number, row in enumerate(rows):
+        try:
+            recovered.append(_check_volume(opened, row, objects, atoms.get(number, ATOMS.empty_table()), faults))
+        except DatasetError as error:
+            faults.append(str(error))
+        observe(number + 1, len(rows))
+    return Verification(_summary(opened, entries, objects, hashed, recovered), tuple(faults))
+
+
+def _check_tables(opened: DatasetVersion, faults: list[str]) -> None:
+    """Files of the tables folder: there, as long as said, with the bytes that were hashed, and with their rows."""
+    for name, file in sorted(opened.manifest.files.items()):
+        path = opened.table(name)
+        if not path.is_file():
+            faults.append(f"{name}: missing; expected {file.bytes:,} bytes")
+            continue
+        _, size, sha256 = file_digest(path, name)
+        if (size, sha256) != (file.bytes, file.sha256):
+            faults.append(f"{name}: {size:,} bytes, sha256 {sha256}; expected {file.bytes:,}, {file.sha256}")
+        for prefix, schema in (("atoms-", ATOMS), ("subgrids-", SUBGRIDS)):
+            if name.startswith(prefix):
+                rows = sum(len(group) for group in iterate_groups(path))
+                read_table(path, schema, columns=None) if not rows else next(iterate_groups(path))
+                if rows != file.rows:
+                    faults.append(f"{name}: {rows:,} rows; expected {file.rows:,}")
+
+
+def _read_objects(opened: DatasetVersion) -> dict[str, tuple[int, str]]:
+    table = read_table(opened.table("objects.parquet"), OBJECTS)
+    return {row["path"]: (row["bytes"], row["sha256"]) for row in table.to_pylist()}
+
+
+def _check_counts(opened: DatasetVersion, entries: pa.Table, rejected: pa.Table, faults: list[str]) -> None:
+    manifest, counts = opened.manifest, opened.manifest.counts
+    missing = [name for name, _ in ENTRY_COLUMNS if name not in entries.schema.names]
+    missing += [fact.name for fact in manifest.schema.facts if fact.name not in entries.schema.names]
+    if missing:
+        raise DatasetError(f"entries.parquet: no column {', '.join(missing)}; expected it by the schema")
+    subgrids = {
+        split: sum(manifest.files[name].rows or 0 for name in opened.tables(f"subgrids-{split}-"))
+        for split in manifest.schemes[manifest.default_scheme]
+    }
+    found = {
+        "entries": len(entries),
+        "rejected": dict(Counter(rejected["code"].to_pylist())),
+        "subgrids": subgrids,
+        "voxels": sum(int(np.prod(shape)) for shape in entries["shape_zyx"].to_pylist()),
+    }
+    faults.extend(
+        f"manifest: {key} is {counts[key]}; the tables say {value}" for key, value in found.items() if counts[key] != value
+    )
+    ids = [entry_id.casefold() for entry_id in entries["entry_id"].to_pylist()]
+    repeated = sorted(entry_id for entry_id, times in Counter(ids).items() if times > 1)
+    faults.extend(f"entries.parquet: the id {entry_id} is there more than once" for entry_id in repeated)
+    pairs: dict[tuple[str, ...], str] = {}
+    for row in entries.select(["entry_id", "source_sha256"]).to_pylist():
+        pair = tuple(item["sha256"] for item in row["source_sha256"] if item["role"] in ("map", "model"))
+        first = pairs.setdefault(pair, row["entry_id"])
+        if first != row["entry_id"]:
+            faults.append(f"{row['entry_id']}: duplicate of {first}: map and model are the same")
+
+
+def _check_objects(
+    opened: DatasetVersion, objects: Objects, entries: pa.Table, deep: bool, faults: list[str]
+) -> int:
+    """Every object there and as long as said; every volume named by its content. Returns how many were hashed."""
+    hashed = 0
+    for path, (size, sha256) in objects.items():
+        file = opened.path(path)
+        if not file.is_file():
+            faults.append(f"{path}: missing; expected {size:,} bytes")
+        elif file.stat().st_size != size:
+            faults.append(f"{path}: {file.stat().st_size:,} bytes; expected {size:,}")
+        elif deep:
+            hashed += 1
+            found = file_digest(file, path)[2]
+            if found != sha256:
+                faults.append(f"{path}: sha256 {found}; expected {sha256}")
+    for row in entries.select(["entry_id", "volume"]).to_pylist():
+        prefix = f"{row['volume']}/"
+        files = [(p.removeprefix(prefix), *value) for p, value in objects.items() if p.startswith(prefix)]
+        name = tree_digest(files)
+        if not row["volume"].endswith(f"/{row['entry_id']}-{name}.zarr"):
+            faults.append(f"{row['entry_id']}: volume {row['volume']} has the content {name}; expected its name to say so")
+    return hashed
+
+
+def _atoms_by_volume(opened: DatasetVersion, faults: list[str]) -> dict[int, pa.Table]:
+    found: dict[int, pa.Table] = {}
+    for name in opened.tables("atoms-"):
+        for group in iterate_groups(opened.table(name)):
+            volumes = set(group["volume"].to_pylist())
+            if len(volumes) != 1 or volumes & set(found):
+                faults.append(f"{name}: a row group holds the volumes {sorted(volumes)[:5]}; expected one each")
+                continue
+            found[volumes.pop()] = group
+    return found
+
+
+def _check_volume(
+    opened: DatasetVersion, row: Mapping[str, Any], objects: Objects, atoms: pa.Table, faults: list[str]
+) -> float:
+    """Metadata, values and labels of one volume. Returns the share of C-alphas that formula 2 recovers."""
+    entry_id, where, schema = row["entry_id"], row["volume"], opened.manifest.schema
+
+    def fetch(path: str) -> bytes:
+        if f"{where}/{path}" not in objects:
+            raise FileNotFoundError(path)
+        return opened.path(f"{where}/{path}").read_bytes()
+
+    try:
+        raw = fetch("zarr.json")
+    except FileNotFoundError:
+        raise DatasetError(f"{where}/zarr.json: missing") from None
+    if hashlib.sha256(raw).hexdigest() != objects[f"{where}/zarr.json"][1]:
+        raise DatasetError(f"{where}/zarr.json: other bytes than the table of objects says")
+    metadata = parse_metadata(raw, where)
+    shape = tuple(row["shape_zyx"])
+    faults.extend(f"{entry_id}: {fault}" for fault in ome_faults(metadata, row, schema))
+    try:
+        density = read_array(stored_array(metadata, array_path(schema.density), shape, where), fetch, where)
+    except FileNotFoundError as error:
+        raise DatasetError(f"{where}/{error.filename}: missing") from None
+    faults.extend(f"{entry_id}: {fault}" for fault in density_faults(density, schema))
+    columns = {name: atoms[name].to_numpy() for name in ("atom", "residue", "secondary", "state", "state_ca")}
+    voxel = atoms["voxel_zyx"].combine_chunks().flatten().to_numpy().reshape(-1, 3)
+    xyz = atoms["xyz"].combine_chunks().flatten().to_numpy().reshape(-1, 3)
+    faults.extend(f"{entry_id}: {fault}" for fault in point_faults(voxel, columns, shape))
+    faults.extend(f"{entry_id}: {fault}" for fault in count_faults(columns, row, schema))
+    for array in schema.labels:
+        path = array_path(array)
+        if path in metadata["consolidated_metadata"]["metadata"]:
+            stored = read_array(stored_array(metadata, path, shape, where), fetch, where)
+            faults.extend(f"{entry_id}: {fault}" for fault in label_faults(stored, array.name, voxel, columns, schema))
+    if row["n_subgrids"] != len(SubgridGrid.uniform(shape, opened.manifest.box, opened.manifest.core)):
+        faults.append(f"{entry_id}: {row['n_subgrids']} sub-grids; {shape} voxels give another number")
+    return recovered_share(xyz, voxel, columns, row)
+
+
+def ome_faults(metadata: Mapping[str, Any], row: Mapping[str, Any], schema: Schema) -> Iterator[str]:
+    """What is wrong with the OME-Zarr 0.5 metadata of a volume, held against the table."""
+    try:
+        ome = metadata["attributes"]["ome"]
+        (scales,) = ome["multiscales"]
+        (dataset,) = scales["datasets"]
+        scale, translation = dataset["coordinateTransformations"]
+        found = {
+            "version": ome["version"],
+            "axes": [(axis["name"], axis["type"], axis["unit"]) for axis in scales["axes"]],
+            "path": dataset["path"],
+            "scale": (scale["type"], scale["scale"]),
+            "translation": (translation["type"], translation["translation"]),
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        yield f"no OME-Zarr image metadata ({type(error).__name__}: {error})"
+        return
+    expected = {
+        "version": "0.5",
+        "axes": [(axis, "space", "angstrom") for axis in "zyx"],
+        "path": schema.density.name,
+        "scale": ("scale", row["voxel_size_xyz"][::-1]),
+        "translation": ("translation", row["origin_xyz"][::-1]),
+    }
+    for key, value in expected.items():
+        if found[key] != value:
+            yield f"OME-Zarr {key} is {found[key]}; expected {value}"
+
+
+def density_faults(density: npt.NDArray[Any], schema: Schema) -> Iterator[str]:
+    """Values that are no numbers or out of the declared range."""
+    low, high = float(density.min()), float(density.max())
+    if not (schema.density.minimum <= low <= high <= schema.density.maximum):
+        yield f"density is {low:g} to {high:g}; expected {schema.density.minimum:g} to {schema.density.maximum:g}"
+
+
+def point_faults(
+    voxel: npt.NDArray[np.int32], columns: Mapping[str, npt.NDArray[Any]], shape: tuple[int, ...]
+) -> Iterator[str]:
+    """Points that claim a voxel they can't have."""
+    inside = np.all((voxel >= 0) & (voxel < np.asarray(shape)), axis=1)
+    wrong = int(np.count_nonzero(inside == (columns["state"] == OUTSIDE)))
+    if wrong:
+        yield f"{wrong} label points are in the grid and called outside, or the reverse"
+    for state in ("state", "state_ca"):
+        written = voxel[columns[state] == WRITTEN]
+        if len(np.unique(written, axis=0)) != len(written):
+            yield f"two label points were written into one voxel ({state})"
+
+
+def count_faults(columns: Mapping[str, npt.NDArray[Any]], row: Mapping[str, Any], schema: Schema) -> Iterator[str]:
+    """Counts of the entries table that its atoms do not bear out."""
+    for array in schema.labels:
+        values, state = class_values(array, columns), columns[array.state]
+        for item in (item for item in row["label_counts"] if item["label"] == array.name):
+            mine = state[values == array.values[item["name"]]]
+            found = [len(mine), *(int(np.count_nonzero(mine == value)) for value in range(3))]
+            said = [item[key] for key in ("model", "written", "lost", "outside")]
+            if found != said or said[0] != sum(said[1:]):
+                yield f"{array.name} {item['name']}: model, written, lost, outside are {said}; the atoms give {found}"
+
+
+def label_faults(
+    stored: npt.NDArray[np.uint8],
+    name: str,
+    voxel: npt.NDArray[np.int32],
+    columns: Mapping[str, npt.NDArray[Any]],
+    schema: Schema,
+) -> Iterator[str]:
+    """Voxels of a stored label volume that differ from what its points write."""
+    array = next(item for item in schema.labels if item.name == name)
+    written = columns[array.state] == WRITTEN
+    values = class_values(array, columns)[written]
+    place = tuple(voxel[written].T)
+    wrong = int(np.count_nonzero(stored[place] != values))
+    extra = int(np.count_nonzero(stored)) - int(np.count_nonzero(stored[place]))
+    if wrong or extra:
+        yield f"label volume {name}: {wrong} voxels differ from their atoms, {extra} have none"
+
+
+def recovered_share(
+    xyz: npt.NDArray[np.float64],
+    voxel: npt.NDArray[np.int32],
+    columns: Mapping[str, npt.NDArray[Any]],
+    row: Mapping[str, Any],
+) -> float:
+    """Share of the model's C-alphas that come back from their voxels: index * voxel + origin (the paper's formula 2)
+    lies within one voxel of the atom on every axis."""
+    is_ca = columns["atom"] == "CA"
+    if not is_ca.any():
+        return 1.0
+    size, origin = np.asarray(row["voxel_size_xyz"]), np.asarray(row["origin_xyz"])
+    back = voxel[:, ::-1] * size + origin
+    near = np.all(np.abs(xyz - back) <= size, axis=1)
+    return float(np.mean(near[is_ca] & (columns["state_ca"][is_ca] == WRITTEN)))
+
+
+def _summary(
+    opened: DatasetVersion, entries: pa.Table, objects: Objects, hashed: int, recovered: Iterable[float]
+) -> dict[str, str]:
+    sizes = sorted({tuple(size) for size in entries["voxel_size_xyz"].to_pylist()})
+    shares = list(recovered)
+    total = sum(size for size, _ in objects.values())
+    return {
+        "manifest": opened.sha256,
+        "tables": f"{len(opened.manifest.files)} files, sha256 of each",
+        "objects": f"{len(objects):,} objects, {total / 1e6:,.1f} MB; sha256 of {hashed:,}, size of all",
+        "volumes": f"{len(entries):,} decoded: OME-Zarr 0.5 metadata, crc32c of every chunk, range, label voxels",
+        "voxel size, A": ", ".join(" x ".join(f"{axis:g}" for axis in size) for size in sizes) or "none",
+        "C-alphas recovered": f"{np.mean(shares):.2%} on average, {min(shares):.2%} at least" if shares else "none",
+        "duplicates": "looked for by the hashes of map and model",
+    }

@@ -1,0 +1,214 @@
+"""The work on one entry: from its files to a volume and a receipt. Idempotent: killed anywhere, run again."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cryodata.build.builder import Builder, find_builder
+from cryodata.build.place import place_folder
+from cryodata.build.receipts import Receipt, read_receipt, write_receipt
+from cryodata.build.workspace import temporary_folder
+from cryodata.core.entry import Entry, Sample, Source
+from cryodata.core.layout import FORMAT_VERSION, canonical_json, tree_digest, volume_path
+from cryodata.core.parameters import shaping
+from cryodata.core.schema import Schema
+from cryodata.core.subgrids import SubgridGrid
+from cryodata.errors import RejectedError
+from cryodata.formats.mrc import map_digest, read_header
+from cryodata.formats.structure import model_digest
+from cryodata.formats.tables import points_table, subgrids_table
+from cryodata.formats.volumes import folder_files, write_volume
+from cryodata.prepare.labels import LOST, OUTSIDE, WRITTEN, class_values
+from cryodata.prepare.statistics import subgrid_statistics
+
+BOX, CORE = 32, 20
+"voxels a side of the sub-grids in the tables (Cryo2StructData)"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is the same for every entry of a build; small, so that it travels to workers with each."""
+
+    builder: str
+    "name by which workers find the builder"
+
+    recipe: str
+    parameters: Mapping[str, Any]
+    "resolved"
+
+    folder: str
+    "folder of the dataset: ROOT/NAME"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one entry."""
+
+    entry_id: str
+    digest: str = ""
+    "of the receipt; empty if there is none: the next run tries again"
+
+    code: str = ""
+    "of the rejection; empty if accepted"
+
+    message: str = ""
+    reused: bool = False
+    "finished by an earlier run"
+
+    seconds: float = 0.0
+
+
+def work_on(entry: Entry, job: Job) -> Outcome:
+    """Make one entry, or find it made. Never raises for what lies in the entry; does so if it can't write."""
+    began = time.perf_counter()
+    builder = find_builder(job.builder)
+    folder = Path(job.folder)
+    digest = ""
+    try:
+        entry = builder.fetch(entry, job.parameters)
+        identified, covered = identify(entry, job, builder)
+        if covered is not None:
+            digest = hashlib.sha256(canonical_json({**covered, "entry_id": entry.entry_id})).hexdigest()
+            receipt = read_receipt(folder, entry, digest)
+            if receipt is not None:
+                return _outcome(entry, receipt, True, began)
+        sample = _make(builder, identified, job)
+    except RejectedError as error:
+        if digest:
+            with temporary_folder(folder) as temporary:
+                content = {"status": "rejected", "code": error.code, "message": error.message}
+                return _outcome(entry, write_receipt(folder, temporary, digest, content, {}), False, began)
+        return Outcome(entry.entry_id, "", error.code, error.message, seconds=time.perf_counter() - began)
+    except _TransientError as error:
+        return Outcome(entry.entry_id, "", error.code, error.message, seconds=time.perf_counter() - began)
+    if covered is None:
+        message = "a source file could not be hashed, yet it could be read: it changed while it was being read"
+        return Outcome(entry.entry_id, "", "crashed", message, seconds=time.perf_counter() - began)
+    with temporary_folder(folder) as temporary:
+        receipt = _store(sample, identified, builder.schema(job.recipe), job, temporary, digest, covered)
+    return _outcome(entry, receipt, False, began)
+
+
+def identify(entry: Entry, job: Job, builder: Builder) -> tuple[Entry, dict[str, Any] | None]:
+    """The entry with its sources hashed, and what the recipe digest covers besides the entry's name.
+
+    The second is None if a source can't be read to its end: making the sample then says why.
+    """
+    sources: dict[str, Source] = {}
+    for role, source in entry.sources.items():
+        path = Path(source.path)
+        try:
+            digest, size = model_digest(path) if role == "model" else map_digest(path, read_header(path))
+        except RejectedError:
+            return entry, None
+        sources[role] = Source(source.path, digest, size)
+    covered = {
+        "format": FORMAT_VERSION,
+        "builder": builder.name,
+        "recipe": job.recipe,
+        "revision": builder.recipes[job.recipe],
+        "parameters": shaping(builder.parameters, job.parameters),
+        "sources": {role: source.sha256 for role, source in sources.items()},
+    }
+    return replace(entry, sources=sources), covered
+
+
+class _TransientError(Exception):
+    """A failure that may not repeat: it leaves no receipt."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code, self.message = code, message
+
+
+def _make(builder: Builder, entry: Entry, job: Job) -> Sample:
+    """Call the builder; whatever it raises ends this entry, not the build."""
+    try:
+        return builder.make(entry, job.recipe, job.parameters)
+    except RejectedError:
+        raise
+    except MemoryError:
+        raise _TransientError("out_of_memory", "memory ran out; it is tried again by the next run") from None
+    except Exception as error:
+        message = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+        raise _TransientError("crashed", f"the builder failed on it ({message})") from error
+
+
+def _store(
+    sample: Sample,
+    entry: Entry,
+    schema: Schema,
+    job: Job,
+    temporary: Path,
+    digest: str,
+    covered: Mapping[str, Any],
+) -> Receipt:
+    folder, dtype = Path(job.folder), job.parameters["density"]
+    labels = sample.labels if job.parameters["label_volumes"] else {}
+    write_volume(temporary / "volume", sample.density, labels, schema, dtype, covered)
+    files = folder_files(temporary / "volume")
+    name = tree_digest(files)
+    place_folder(temporary / "volume", folder / volume_path(entry.entry_id, name), temporary)
+    points, voxels = sample.points, sample.points.voxel_zyx
+    is_ca = points.model.atom == "CA"
+    grid = SubgridGrid.uniform(sample.density.shape_zyx, BOX, CORE)
+    statistics = subgrid_statistics(
+        sample.density.data.astype(dtype),
+        grid,
+        voxels[is_ca & (points.state_ca == WRITTEN)],
+        voxels[points.state == WRITTEN],
+    )
+    content = {
+        "status": "accepted",
+        "volume": name,
+        "files": files,
+        "shape_zyx": sample.density.shape_zyx,
+        "voxel_size_xyz": sample.density.voxel_size_xyz.tolist(),
+        "origin_xyz": sample.density.origin_xyz.tolist(),
+        "n_subgrids": len(grid),
+        "sources": [
+            {"role": role, "sha256": source.sha256, "bytes": source.size}
+            for role, source in sorted(entry.sources.items())
+        ],
+        "sequences": [
+            {"chain": item.chain, "kind": item.kind, "modelled": item.modelled, "full": item.full}
+            for item in sample.sequences
+        ],
+        "label_counts": label_counts(sample, schema),
+        "facts": dict(sample.facts),
+    }
+    tables = {"atoms": points_table(points), "subgrids": subgrids_table(statistics)}
+    return write_receipt(folder, temporary, digest, content, tables)
+
+
+def label_counts(sample: Sample, schema: Schema) -> list[dict[str, Any]]:
+    """Atoms in the model, written, lost and outside, for each class of each label."""
+    model = sample.points.model
+    columns = {"atom": model.atom, "residue": model.residue, "secondary": model.secondary}
+    counts = []
+    for array in schema.labels:
+        values = class_values(array, columns)
+        state = {"state": sample.points.state, "state_ca": sample.points.state_ca}[array.state]
+        for item in array.classes:
+            mine = state[values == item.value]
+            by_state = {
+                name: int(np.count_nonzero(mine == value))
+                for name, value in (("written", WRITTEN), ("lost", LOST), ("outside", OUTSIDE))
+            }
+            counts.append({"label": array.name, "name": item.name, "model": len(mine), **by_state})
+    return counts
+
+
+def _outcome(entry: Entry, receipt: Receipt, reused: bool, began: float) -> Outcome:
+    seconds = time.perf_counter() - began
+    if receipt.accepted:
+        return Outcome(entry.entry_id, receipt.digest, reused=reused, seconds=seconds)
+    rejection = receipt.rejection(entry.entry_id)
+    return Outcome(entry.entry_id, receipt.digest, rejection.code, rejection.message, reused, seconds)

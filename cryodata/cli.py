@@ -1,0 +1,190 @@
+"""The command line: thin wiring from options to functions, and from results to text."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cryodata import __version__
+from cryodata.console import Console
+from cryodata.errors import CryodataError, SourceError, UsageError
+
+DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+DEFAULT_ROOT = "~/.cache/cryodata"
+
+
+def default_root() -> Path:
+    """CRYODATA_ROOT, or the user's cache."""
+    return Path(os.environ.get("CRYODATA_ROOT") or DEFAULT_ROOT).expanduser()
+
+
+def common(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that every command takes."""
+    command = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")(command)
+    return click.option(
+        "--root",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=default_root,
+        show_default=f"$CRYODATA_ROOT or {DEFAULT_ROOT}",
+        help="Folder that holds the datasets.",
+    )(command)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="cryodata")
+def app() -> None:
+    """Cryo-EM maps and fitted models in, versioned training data out.
+
+    \b
+    Try it, no data needed:         cryodata demo
+    Build from your maps:           cryodata build cryo2struct --source DIR
+    Look at what there is:          cryodata list; cryodata info cryo2struct
+    Train from it, in Python:       from cryodata import load_dataset
+    """
+
+
+@app.command()
+@click.argument("name")
+@click.option("--as", "alias", metavar="NAME", default="", help="Name of the dataset; the builder's if not given.")
+@click.option("--source", type=click.Path(path_type=Path, file_okay=False, exists=True), metavar="DIR",
+              help="Folder with entries.csv, its maps and models.")
+@click.option("--version", metavar="V", help="Version to make, such as 0.2.0; 0.1.0 if there is none yet.")
+@click.option("--workers", type=click.IntRange(0), metavar="N",
+              help="Worker processes; 0 works in this one. Default: one a core.")
+@click.option("--limit", type=click.IntRange(0), metavar="N", help="Take the first N entries only.")
+@click.option("--ids", type=click.Path(path_type=Path, dir_okay=False, exists=True), metavar="FILE",
+              help="Take only the entries whose ids the file lists, one a line.")
+@click.option("--recipe", metavar="NAME", default="", help="Recipe of the builder; its first if not given.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
+              help="Change a setting of the builder; `--set help` lists them.")
+@click.option("--strict", is_flag=True, help="Exit with 1 if any entry was rejected.")
+@common
+def build(**options: Any) -> int:
+    """Build a version of a dataset: NAME is a builder (cryo2struct, simulated) or a dotted path of your own.
+
+    Each entry becomes a volume and table rows, or a rejection with its reason. Killed anywhere, the same command goes
+    on where it stopped and gives the same bytes.
+
+    \b
+    cryodata build cryo2struct --source maps --set max_resolution=8
+    cryodata build simulated --set maps=4 --workers 2
+    """  # fmt: skip
+    from cryodata.build.builder import find_builder
+    from cryodata.build.dataset import Request, build
+    from cryodata.build.run import available_cores
+
+    console = Console(options["as_json"])
+    if "help" in options["settings"]:
+        console.show_parameters(find_builder(options["name"]))
+        return DONE
+    workers = available_cores() if options["workers"] is None else options["workers"]
+    request = Request(
+        builder=options["name"],
+        root=options["root"],
+        source=options["source"],
+        name=options["alias"],
+        version=options["version"],
+        recipe=options["recipe"],
+        settings=options["settings"],
+        workers=workers,
+        limit=options["limit"],
+        ids=options["ids"],
+    )
+    with console.progress(f"building {options['alias'] or options['name']}") as observe:
+        report = build(request, observe)
+    console.show_build(report)
+    return FAILED if options["strict"] and report.rejected else DONE
+
+
+@app.command()
+@click.argument("dataset", metavar="NAME[@V]")
+@click.option("--deep", is_flag=True, help="Also hash every byte of every object.")
+@common
+def verify(dataset: str, deep: bool, root: Path, as_json: bool) -> int:
+    """Check a version against its manifest and its tables, and repeat the technical validation of the paper.
+
+    Tables are hashed; volumes are decoded (every chunk carries a checksum), and every label voxel is recounted from
+    the label points. Exits with 1 if anything is wrong, each fault on a line of its own.
+    """
+    from cryodata.build.verify import verify_version
+    from cryodata.formats.manifest import open_version
+
+    console = Console(as_json)
+    opened = open_version(root, dataset)
+    with console.steps(f"verifying {opened.manifest.name}@{opened.manifest.version}") as observe:
+        result = verify_version(opened, deep, observe)
+    console.show_verification(result)
+    return FAILED if result.faults else DONE
+
+
+@app.command("list")
+@common
+def list_(root: Path, as_json: bool) -> int:
+    """List the datasets below the root, with their versions."""
+    from cryodata.formats.manifest import list_datasets
+
+    Console(as_json).show_list(root, list_datasets(root))
+    return DONE
+
+
+@app.command()
+@click.argument("dataset", metavar="NAME[@V]")
+@common
+def info(dataset: str, root: Path, as_json: bool) -> int:
+    """Show what a version holds: entries, splits, arrays, rejections, recipe."""
+    from cryodata.formats.manifest import open_version
+
+    Console(as_json).show_info(open_version(root, dataset))
+    return DONE
+
+
+@app.command()
+@click.option("--png", type=click.Path(path_type=Path, dir_okay=False), default=Path("cryodata-demo.png"),
+              show_default=True, help="Where the picture goes.")
+@click.option("--workers", type=click.IntRange(0), metavar="N", help="Worker processes. Default: one a core.")
+@common
+def demo(png: Path, workers: int | None, root: Path, as_json: bool) -> int:
+    """The whole way on simulated maps: build, verify, stream batches, draw a picture. No data needed."""  # fmt: skip
+    from cryodata.build.run import available_cores
+    from cryodata.demo import run_demo
+
+    run_demo(root, png, available_cores() if workers is None else workers, Console(as_json))
+    return DONE
+
+
+def main() -> None:
+    """Entry point: every error that a user can act on is one line on stderr."""
+    signal.signal(signal.SIGTERM, _terminate)
+    as_json = "--json" in sys.argv
+    try:
+        code = app.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        code = _fail("interrupted", INTERRUPTED, as_json)
+    except KeyboardInterrupt:
+        code = _fail("interrupted; the same command goes on where it stopped", INTERRUPTED, as_json)
+    except click.ClickException as error:
+        if not as_json:
+            error.show()
+        code = _fail(error.format_message(), error.exit_code, True) if as_json else error.exit_code
+    except (UsageError, SourceError) as error:
+        code = _fail(str(error), WRONG_USAGE, as_json)
+    except (CryodataError, OSError) as error:
+        code = _fail(str(error), FAILED, as_json)
+    sys.exit(code or DONE)
+
+
+def _fail(message: str, code: int, as_json: bool) -> int:
+    Console(as_json).show_error(message)
+    return code
+
+
+def _terminate(number: int, frame: object) -> None:
+    """SIGTERM unwinds the stack, so that temporary folders and workers go."""
+    raise SystemExit(128 + number)

@@ -1,0 +1,218 @@
+"""Made-up protein models, and the densities they would give.
+
+gemmi is imported here for its electron scattering factors: physics, not a file format.
+"""
+
+from __future__ import annotations
+
+import string
+from dataclasses import dataclass
+
+import gemmi
+import numpy as np
+import numpy.typing as npt
+
+from cryodata.core.model import COIL, AtomicModel
+from cryodata.core.volume import FloatArray, Volume
+from cryodata.prepare.sidechains import FREQUENCIES, REACH, SIDE_CHAINS, Segment, all_atoms, cross, grow, plan_chain, unit
+
+MIN_CA, MIN_ATOM = 4.0, 2.75
+"least distances of CAs, and of all backbone atoms and CBs, of residues three or more apart, A"
+
+ROOMY_CB = 6.5
+"CBs closer than this count against a fold, A: their side chains would overlap"
+
+CANDIDATES, BATCHES, ATTEMPTS = 64, 6, 30
+"foldings of a segment tried at once, batches of them before a chain is begun anew, chains before giving up"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Room:
+    """Where a chain may grow."""
+
+    placed: FloatArray
+    "backbones of the chains before it, float64 (n, 5, 3), A"
+
+    centres_xyz: FloatArray
+    "what the chains gather about, this one's first, float64 (chains, 3), A"
+
+    radius: float
+    "of the sphere that holds all CAs, A"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Chain:
+    """A folded chain."""
+
+    backbone: FloatArray
+    "N, CA, C, O, CB of each residue, float64 (n, 5, 3), A"
+
+    phi: FloatArray
+    "float64 (n,), degrees"
+
+    secondary: npt.NDArray[np.uint8]
+    "planned class, uint8 (n,)"
+
+
+def random_protein(seed: int, *, chains: int = 2, residues: int = 120, radius: float = 35.0) -> AtomicModel:
+    """A protein-like model of all heavy atoms, grown from torsion angles; one seed, one model.
+
+    chains: 1 to 26, named A, B, ...; residues: of each chain; radius: of the sphere about the origin that holds every
+    atom, A. Positions are rounded to 0.001 A, B factors to 0.01 A^2, as in a PDB file. Raises ValueError for counts
+    out of range, and if the bounded search finds no fold inside the sphere.
+    """
+    if not 1 <= chains <= 26 or residues < 1:
+        raise ValueError(f"chains must be 1 to 26 and residues at least 1, found {chains} and {residues}")
+    rng = np.random.Generator(np.random.PCG64(seed))
+    centres = _centres(rng, chains, radius - REACH)
+    folded: list[_Chain] = []
+    for index in range(chains):
+        placed = np.concatenate([np.empty((0, 5, 3)), *(chain.backbone for chain in folded)])
+        room = _Room(placed, np.roll(centres, -index, axis=0), radius - REACH)
+        attempts = (_fold(rng, plan_chain(rng, residues), room) for _ in range(ATTEMPTS))
+        chain = next((chain for chain in attempts if chain is not None), None)
+        if chain is None:
+            raise ValueError(
+                f"found no room for {chains} chains of {residues} residues in a sphere of radius {radius} A: chain "
+                f"{index + 1} failed {ATTEMPTS} times; use a larger radius or fewer residues"
+            )
+        folded.append(chain)
+    return _model(rng, folded)
+
+
+def _centres(rng: np.random.Generator, count: int, radius: float) -> FloatArray:
+    """Points spread evenly about the origin, float64 (count, 3), A; the origin itself for one."""
+    height = 1 - (2 * np.arange(count) + 1) / count
+    turn = np.pi * (3 - np.sqrt(5)) * np.arange(count)  # the golden angle spreads any number of points
+    flat = np.sqrt(1 - height**2)
+    points = np.stack([flat * np.cos(turn), flat * np.sin(turn), height], axis=1)
+    return np.asarray((0.4 * radius if count > 1 else 0.0) * points @ _frames(rng, 1)[0])
+
+
+def _frames(rng: np.random.Generator, count: int) -> FloatArray:
+    """Random right-handed sets of three axes, float64 (count, 3, 3)."""
+    first, second = rng.standard_normal((2, count, 3))
+    x = unit(first)
+    z = unit(cross(x, second))
+    return np.stack([x, cross(z, x), z], axis=1)
+
+
+def _fold(rng: np.random.Generator, plan: list[Segment], room: _Room) -> _Chain | None:
+    """Segment by segment, the best of some random foldings; None at a dead end."""
+    # any three points that are not in line can act as the residue before the first
+    anchors = _frames(rng, CANDIDATES) + rng.normal(0, 8, (CANDIDATES, 1, 3)) + room.centres_xyz[0]
+    psi = rng.uniform(-180, 180, CANDIDATES)
+    backbone, phi = np.empty((0, 5, 3)), np.empty(0)
+    for segment in plan:
+        for _ in range(BATCHES):
+            torsions = segment.draw(rng, CANDIDATES)
+            grown = grow(anchors, psi, torsions)
+            best = _best(grown, backbone, room)
+            if best is not None:
+                break
+        else:
+            return None
+        backbone, phi = np.concatenate([backbone, grown[best]]), np.concatenate([phi, torsions[best, :, 0]])
+        anchors = np.repeat(backbone[-1:, :3], CANDIDATES, axis=0)
+        psi = np.repeat(torsions[best, -1:, 1], CANDIDATES)
+    return _Chain(backbone, phi, np.concatenate([segment.secondary for segment in plan]))
+
+
+def _best(grown: FloatArray, chain: FloatArray, room: _Room) -> int | None:
+    """Index of the most compact folding (m, n, 5, 3) that keeps clear of all residues so far; None if none does."""
+    others = np.concatenate([room.placed, chain])
+    pull = np.square(grown[:, :, 1, None] - room.centres_xyz).sum(axis=3)  # (m, n, chains)
+    trespass = np.maximum(pull[:, :, :1] - pull, 0).max(axis=2)  # 0 while the chain's own centre is the nearest
+    crowd = np.maximum(ROOMY_CB - _distances(grown[:, :, 4].reshape(-1, 3), others[:-3, 4]), 0)
+    score = (pull[:, :, 0] + trespass).mean(axis=1) + 10 * crowd.reshape(len(grown), -1).sum(axis=1)
+    inside = (np.square(grown[:, :, 1]).sum(axis=2) <= room.radius**2).all(axis=1)
+    in_order = np.argsort(score, kind="stable")
+    return next((int(m) for m in in_order if inside[m] and _clear(grown[m], chain, room.placed)), None)
+
+
+def _clear(folding: FloatArray, chain: FloatArray, placed: FloatArray) -> bool:
+    """Whether a folding (n, 5, 3) keeps its distance from itself, its chain so far, and the chains before."""
+    every = np.concatenate([placed, chain, folding])
+    number = np.arange(len(every))
+    number[: len(placed)] -= 3  # the end of one chain is no neighbour of the next one's beginning
+    apart = np.abs(number[-len(folding) :, None] - number) >= 3
+    gaps = _distances(folding.reshape(-1, 3), every.reshape(-1, 3)).reshape(len(folding), 5, len(every), 5)
+    return bool((gaps.min(axis=(1, 3))[apart] >= MIN_ATOM).all() and (gaps[:, 1, :, 1][apart] >= MIN_CA).all())
+
+
+def _distances(a: FloatArray, b: FloatArray) -> FloatArray:
+    """From each of a (n, 3) to each of b (m, 3), (n, m)."""
+    square = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1) - 2 * a @ b.T
+    return np.sqrt(np.maximum(square, 0))
+
+
+def _model(rng: np.random.Generator, folded: list[_Chain]) -> AtomicModel:
+    names = np.concatenate([_sequence(rng, chain) for chain in folded])
+    backbone = np.concatenate([chain.backbone[:, :4] for chain in folded])
+    secondary = np.concatenate([chain.secondary for chain in folded])
+    atom, xyz, index = all_atoms(names, backbone)
+    number = np.concatenate([np.arange(1, len(chain.phi) + 1, dtype=np.int32) for chain in folded])
+    letters = np.repeat(list(string.ascii_uppercase[: len(folded)]), [len(chain.phi) for chain in folded])
+    empty = np.full(len(atom), "")
+    return AtomicModel(
+        xyz=np.round(xyz, 3),
+        atom=atom,
+        element=atom.astype("<U1"),  # every name begins with its element: C, N, O or S
+        residue=names[index],
+        chain=letters[index],
+        label_seq_id=number[index],
+        auth_seq_id=number[index],
+        insertion_code=empty,
+        altloc=empty,
+        entity_kind=np.full(len(atom), "peptide"),
+        occupancy=np.ones(len(atom), dtype=np.float32),
+        b_factor=_b_factors(rng, backbone[:, 1], secondary, index),
+        position=index.astype(np.int32),
+        secondary=secondary[index],
+    )
+
+
+def _b_factors(rng, ca, secondary, index):
+    """Low in the core, higher outside, in loops and toward the tips of side chains, smooth along the chain."""
+    depth = np.linalg.norm(ca - ca.mean(axis=0), axis=1)
+    rough = 20 + 20 * (depth / depth.max()) ** 2 + 6 * (secondary == COIL) + rng.normal(0, 4, len(ca))
+    smooth = np.convolve(np.pad(rough, 3, mode="edge"), np.ones(7) / 7, mode="valid")
+    first = np.searchsorted(index, np.arange(len(ca)))
+    tip = np.maximum(np.arange(len(index)) - first[index] - 4, 0)  # 0 for the backbone and CB
+    return np.round(np.clip(smooth[index] + 2 * tip, 15, 80), 2).astype(np.float32)
+
+
+def _sequence(rng: np.random.Generator, chain: _Chain) -> npt.NDArray[np.str_]:
+    """Residue names drawn by FREQUENCIES, then exchanged so that each can have its torsions."""
+    names = rng.choice(list(SIDE_CHAINS), size=len(chain.phi), p=np.array(FREQUENCIES) / sum(FREQUENCIES))
+    ring = (chain.secondary == COIL) & (chain.phi > -100) & (chain.phi < -40)
+    for kinds, wanted in ((("GLY", "ASN", "ASP"), chain.phi > 0), (("PRO",), ring)):
+        has = np.isin(names, kinds)
+        out, into = rng.permutation(np.flatnonzero(has & ~wanted)), rng.permutation(np.flatnonzero(~has & wanted))
+        count = min(len(out), len(into))
+        names[out[:count]], names[into[:count]] = names[into[:count]], names[out[:count]]
+    return names
+
+
+def density_of(
+    model: AtomicModel, *, resolution: float, voxel_size: float, margin: float = 10.0, noise: float = 0.0, seed: int = 0
+) -> Volume:
+    """The electrostatic potential that a model would give in a microscope, in gemmi's units, sampled at the points.
+
+    resolution, voxel_size: A; margin: least distance of an atom from the faces of the box, A; noise: standard
+    deviation of added noise of the same resolution, as a share of the density's own; seed: of the noise.
+    The B factors say how the resolution varies about its mean: it goes with their square root.
+    Returns float32 (nz, ny, nx) on an orthogonal grid whose origin is a multiple of voxel_size. Raises ValueError
+    for a model without atoms and for sizes out of range.
+    """
+    if not len(model) or min(resolution, voxel_size) <= 0 or min(margin, noise) < 0:
+        raise ValueError(
+            f"expected atoms, positive resolution and voxel_size, margin and noise of at least 0; found {len(model)} "
+            f"atoms, resolution={resolution}, voxel_size={voxel_size}, margin={margin}, noise={noise}"
+        )
+    low = np.floor((model.xyz.min(axis=0) - margin) / voxel_size)
+    high = np.ceil((model.xyz.max(axis=0) + margin) / voxel_size)
+    shape_xyz = (high - low).astype(int) + 1
+    blur = 4 * resolution**2  # exp(-B s^2 / 4) is 1/e at s = 1 / resolution, as in ChimeraX molmap
+    data = _scatter(model, blur, low * voxel_size, ...)
+    return Volume(data, np.full(3, voxel_size), low * voxel_size)
