@@ -26,6 +26,7 @@ from cryodata.formats.tables import (
     file_digest,
     iterate_groups,
     read_table,
+    vectors,
 )
 from cryodata.formats.volumes import array_path, parse_metadata, read_array, stored_array
 from cryodata.prepare.labels import OUTSIDE, WRITTEN, class_values
@@ -188,8 +189,8 @@ def _check_volume(
         raise DatasetError(f"{where}/{error.filename}: missing") from None
     faults.extend(f"{entry_id}: {fault}" for fault in density_faults(density, schema))
     columns = {name: atoms[name].to_numpy() for name in ("atom", "residue", "secondary", "state", "state_ca")}
-    voxel = atoms["voxel_zyx"].combine_chunks().flatten().to_numpy().reshape(-1, 3)
-    xyz = atoms["xyz"].combine_chunks().flatten().to_numpy().reshape(-1, 3)
+    voxel = vectors(atoms["voxel_zyx"])
+    xyz = vectors(atoms["xyz"])
     faults.extend(f"{entry_id}: {fault}" for fault in point_faults(voxel, columns, shape))
     faults.extend(f"{entry_id}: {fault}" for fault in count_faults(columns, row, schema))
     for array in schema.labels:

@@ -61,6 +61,15 @@ class SubgridGrid:
         axes = [self.core * np.arange(n, dtype=np.int32) - self.margin for n in self.counts_zyx]
         return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3).astype(np.int32)
 
+    def start_of(self, number: int) -> tuple[int, int, int]:
+        """First voxel of one box, by its place in `starts_zyx`; IndexError beyond the last."""
+        if not 0 <= number < len(self):
+            raise IndexError(f"box {number} of {len(self)}")
+        _, ny, nx = self.counts_zyx
+        z, rest = divmod(number, ny * nx)
+        y, x = divmod(rest, nx)
+        return self.core * z - self.margin, self.core * y - self.margin, self.core * x - self.margin
+
     def cut(self, data: npt.NDArray[Any], start_zyx: Iterable[int]) -> npt.NDArray[Any]:
         """A copy of one box of `data` (nz, ny, nx), zero outside it; shape (box, box, box), dtype of `data`."""
         return cut_box(data, start_zyx, self.box)

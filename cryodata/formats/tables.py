@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -81,7 +83,7 @@ ENTRY_COLUMNS = (
 )
 "columns of the entries table that every dataset has; facts of the builder and archive metadata follow"
 
-_WRITING = {"compression": "zstd", "compression_level": 3, "use_dictionary": True, "write_statistics": True}
+_WRITING = {"compression": "zstd", "compression_level": 3, "write_page_checksum": True}
 
 
 def entries_schema(schema: Schema, metadata: Iterable[str]) -> pa.Schema:
@@ -146,7 +148,7 @@ def read_table(path: Path, schema: pa.Schema | None = None, columns: Sequence[st
     """Read a Parquet file. Raises DatasetError if it is missing, damaged or has other columns than `schema`."""
     try:
         # not through the dataset machinery: it would take column values from folder names
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             table = file.read(columns=list(columns) if columns is not None else None)
     except (OSError, pa.ArrowException) as error:
         raise DatasetError(f"{path.parent.name}/{path.name}: no readable Parquet table ({_why(error)})") from None
@@ -161,11 +163,37 @@ def read_table(path: Path, schema: pa.Schema | None = None, columns: Sequence[st
 def iterate_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """Row groups of a Parquet file one by one. Raises DatasetError if it is damaged."""
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             for group in range(file.num_row_groups):
                 yield file.read_row_group(group, columns=list(columns) if columns is not None else None)
     except (OSError, pa.ArrowException) as error:
         raise DatasetError(f"{path.parent.name}/{path.name}: no readable Parquet table ({_why(error)})") from None
+
+
+def group_of_volume(path: Path) -> dict[int, int]:
+    """Row group of each volume in an atoms file, by the statistics of its footer."""
+    try:
+        with pq.ParquetFile(path) as file:
+            groups = [file.metadata.row_group(i).column(0).statistics for i in range(file.num_row_groups)]
+    except (OSError, pa.ArrowException) as error:
+        raise DatasetError(f"{path.parent.name}/{path.name}: no readable Parquet table ({_why(error)})") from None
+    if any(found is None or found.min != found.max for found in groups):
+        raise DatasetError(f"{path.parent.name}/{path.name}: a row group holds several volumes; expected one each")
+    return {int(found.min): number for number, found in enumerate(groups)}
+
+
+def read_group(path: Path, group: int) -> pa.Table:
+    """One row group of a Parquet file."""
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            return file.read_row_group(group)
+    except (OSError, pa.ArrowException) as error:
+        raise DatasetError(f"{path.parent.name}/{path.name}: no readable Parquet table ({_why(error)})") from None
+
+
+def vectors(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+    """A column of fixed-size lists as an array (n, 3)."""
+    return np.asarray(column.combine_chunks().flatten()).reshape(-1, 3)
 
 
 def file_digest(path: Path, name: str) -> FileDigest:

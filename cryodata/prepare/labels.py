@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -53,12 +54,21 @@ def place_points(
     lost or outside: nothing wraps around and nothing is dropped.
     """
     voxel = VOXEL_RULES[rule](model.xyz, origin_xyz, voxel_size_xyz)
-    is_ca = model.atom == "CA"
-    rank = np.select([model.atom == name for name in PRIORITY], list(PRIORITY.values()), default=len(PRIORITY))
-    state = settle(voxel, shape_zyx, rank)
-    state_ca = np.full(len(model), NOT_CA, dtype=np.uint8)
-    state_ca[is_ca] = settle(voxel[is_ca], shape_zyx, rank[is_ca])
-    return LabelPoints(model, voxel, state, state_ca)
+    return LabelPoints(model, voxel, *settle_all(voxel, model.atom, shape_zyx))
+
+
+def settle_all(
+    voxel_zyx: Voxels, atom: npt.NDArray[Any], shape_zyx: tuple[int, int, int]
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """State of each point among all atoms, and among the C-alphas alone; uint8 (n,) each.
+
+    atom: names, (n,). Order among equals is the order of the rows.
+    """
+    is_ca = atom == "CA"
+    rank = np.select([atom == name for name in PRIORITY], list(PRIORITY.values()), default=len(PRIORITY))
+    state_ca = np.full(len(atom), NOT_CA, dtype=np.uint8)
+    state_ca[is_ca] = settle(voxel_zyx[is_ca], shape_zyx, rank[is_ca])
+    return settle(voxel_zyx, shape_zyx, rank), state_ca
 
 
 def settle(voxel_zyx: Voxels, shape_zyx: tuple[int, int, int], rank: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:

@@ -73,12 +73,12 @@ FREQUENCIES = (
 ALPHA = (-57.0, -47.0)  # IUPAC-IUB 1970, Biochemistry 9, 3471
 # Own least-squares fit: with the bonds and angles above, strands of an even number of residues that are joined by
 # type I' turns have N-O 2.8 to 3.1 A in every pair. The residues of a strand alternate; those beside a turn differ.
-EVEN, ODD, AFTER_TURN, BEFORE_TURN = (-119.0, 117.0), (-116.0, 118.0), (-94.0, 125.0), (-149.0, 131.0)
-TURN = ((59.0, 37.0), (81.0, 9.0))
+EVEN, ODD, AFTER_TURN, BEFORE_TURN = (-120.0, 112.0), (-110.0, 119.0), (-95.0, 124.0), (-151.0, 139.0)
+TURN = ((62.0, 34.0), (75.0, 5.0))
 # Loops: alpha, polyproline II, beta, left-handed, and how often; round numbers of our own
 LOOP = np.array([(-65.0, -40.0), (-70.0, 145.0), (-120.0, 130.0), (60.0, 40.0)])
 LOOP_WEIGHTS = (0.28, 0.40, 0.25, 0.07)
-HELIX_SPREAD, STRAND_SPREAD, LOOP_SPREAD = 3.0, 0.4, 12.0
+HELIX_SPREAD, STRAND_SPREAD, LOOP_SPREAD = 3.0, 0.3, 12.0
 "standard deviations of phi and psi, degrees; small in a sheet, whose hydrogen bonds bear no more"
 
 

@@ -16,14 +16,17 @@ from cryodata.core.model import COIL, AtomicModel
 from cryodata.core.volume import FloatArray, Volume
 from cryodata.prepare.sidechains import FREQUENCIES, REACH, SIDE_CHAINS, Segment, all_atoms, cross, grow, plan_chain, unit
 
-MIN_CA, MIN_ATOM = 4.0, 2.75
+MIN_CA, MIN_ATOM = 4.0, 2.7
 "least distances of CAs, and of all backbone atoms and CBs, of residues three or more apart, A"
 
 ROOMY_CB = 6.5
 "CBs closer than this count against a fold, A: their side chains would overlap"
 
-CANDIDATES, BATCHES, ATTEMPTS = 64, 6, 30
-"foldings of a segment tried at once, batches of them before a chain is begun anew, chains before giving up"
+CANDIDATES, STEPS, ATTEMPTS = 128, 60, 20
+"foldings of a segment tried at once, such trials before a chain is begun anew, chains before giving up"
+W1=5.
+W2=.3
+W3=2.
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,36 +101,42 @@ def _frames(rng: np.random.Generator, count: int) -> FloatArray:
 
 
 def _fold(rng: np.random.Generator, plan: list[Segment], room: _Room) -> _Chain | None:
-    """Segment by segment, the best of some random foldings; None at a dead end."""
-    # any three points that are not in line can act as the residue before the first
-    anchors = _frames(rng, CANDIDATES) + rng.normal(0, 8, (CANDIDATES, 1, 3)) + room.centres_xyz[0]
-    psi = rng.uniform(-180, 180, CANDIDATES)
-    backbone, phi = np.empty((0, 5, 3)), np.empty(0)
-    for segment in plan:
-        for _ in range(BATCHES):
-            torsions = segment.draw(rng, CANDIDATES)
-            grown = grow(anchors, psi, torsions)
-            best = _best(grown, backbone, room)
-            if best is not None:
-                break
+    """Segment by segment, the best of some random foldings; a dead end takes the segment before it back."""
+    grown: list[tuple[FloatArray, FloatArray]] = []  # backbone (n, 5, 3) and phi, psi (n, 2) of each segment
+    for _ in range(STEPS):
+        if len(grown) == len(plan):
+            backbone, torsions = (np.concatenate(part) for part in zip(*grown, strict=True))
+            return _Chain(backbone, torsions[:, 0], np.concatenate([segment.secondary for segment in plan]))
+        chain = np.concatenate([np.empty((0, 5, 3)), *(part for part, _ in grown)])
+        if grown:
+            anchors, psi = np.repeat(chain[-1:, :3], CANDIDATES, axis=0), grown[-1][1][-1, 1]
+        else:  # any three points that are not in line can act as the residue before the first
+            anchors = _frames(rng, CANDIDATES) + rng.normal(0, 10, (CANDIDATES, 1, 3)) + room.centres_xyz[0]
+            psi = 0.0
+        torsions = plan[len(grown)].draw(rng, CANDIDATES)
+        foldings = grow(anchors, np.full(CANDIDATES, psi), torsions)
+        best = _best(foldings, chain, room)
+        if best is not None:
+            grown.append((foldings[best], torsions[best]))
         else:
-            return None
-        backbone, phi = np.concatenate([backbone, grown[best]]), np.concatenate([phi, torsions[best, :, 0]])
-        anchors = np.repeat(backbone[-1:, :3], CANDIDATES, axis=0)
-        psi = np.repeat(torsions[best, -1:, 1], CANDIDATES)
-    return _Chain(backbone, phi, np.concatenate([segment.secondary for segment in plan]))
+            grown = grown[:-1]
+    return None
 
 
-def _best(grown: FloatArray, chain: FloatArray, room: _Room) -> int | None:
+def _best(foldings: FloatArray, chain: FloatArray, room: _Room) -> int | None:
     """Index of the most compact folding (m, n, 5, 3) that keeps clear of all residues so far; None if none does."""
-    others = np.concatenate([room.placed, chain])
-    pull = np.square(grown[:, :, 1, None] - room.centres_xyz).sum(axis=3)  # (m, n, chains)
+    rows = np.flatnonzero((np.square(foldings[:, :, 1]).sum(axis=2) <= room.radius**2).all(axis=1))
+    ca, cb = foldings[rows, :, 1], foldings[rows, :, 4]
+    others = np.concatenate([room.placed, chain[:-3]])
+    pull = np.square(ca[:, :, None] - room.centres_xyz).sum(axis=3)  # (m, n, chains)
     trespass = np.maximum(pull[:, :, :1] - pull, 0).max(axis=2)  # 0 while the chain's own centre is the nearest
-    crowd = np.maximum(ROOMY_CB - _distances(grown[:, :, 4].reshape(-1, 3), others[:-3, 4]), 0)
-    score = (pull[:, :, 0] + trespass).mean(axis=1) + 10 * crowd.reshape(len(grown), -1).sum(axis=1)
-    inside = (np.square(grown[:, :, 1]).sum(axis=2) <= room.radius**2).all(axis=1)
-    in_order = np.argsort(score, kind="stable")
-    return next((int(m) for m in in_order if inside[m] and _clear(grown[m], chain, room.placed)), None)
+    crowd = np.maximum(ROOMY_CB - _distances(cb.reshape(-1, 3), others[:, 4]), 0).sum(axis=1)
+    # where the next segment would go on to: out of the sphere is a dead end
+    ahead = ca[:, -1] + 2 * (ca[:, -1] - ca[:, -min(4, ca.shape[1])]) - room.centres_xyz[0]
+    score = (pull[:, :, 0] + W3 * trespass).mean(axis=1) + W1 * crowd.reshape(ca.shape[:2]).sum(axis=1)
+    score += W2 * np.square(ahead).sum(axis=1)
+    in_order = rows[np.argsort(score, kind="stable")]
+    return next((int(m) for m in in_order if _clear(foldings[m], chain, room.placed)), None)
 
 
 def _clear(folding: FloatArray, chain: FloatArray, placed: FloatArray) -> bool:

@@ -1,0 +1,1 @@
+"""From a version to examples: `load_dataset` and what is behind it."""

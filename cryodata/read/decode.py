@@ -1,0 +1,212 @@
+"""Volumes of a version, decoded once and kept while there is room.
+
+One `Volumes` per version lives in each process; it is never sent to another one, which opens its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from cryodata.core.schema import ArraySpec
+from cryodata.core.subgrids import cut_box
+from cryodata.errors import DatasetError
+from cryodata.formats.manifest import DatasetVersion, open_version
+from cryodata.formats.tables import ATOMS, OBJECTS, file_digest, group_of_volume, read_group, read_table, vectors
+from cryodata.formats.volumes import array_path, parse_metadata, read_array, stored_array
+from cryodata.prepare.labels import VOXEL_RULES, WRITTEN, class_values, settle_all
+
+CACHE_BYTES = 1 << 30
+"decoded volumes that a process keeps; one is always kept, however large"
+
+LABEL_RULES = ("stored", *VOXEL_RULES)
+"how labels are written into a cut: as the recipe did, or by a voxel rule applied again at load time"
+
+
+@dataclass(frozen=True, slots=True)
+class VersionKey:
+    """Which version, in few words: it travels to workers and into saved datasets."""
+
+    root: str
+    name: str
+    version: str
+    sha256: str
+    "hash of the manifest: another manifest under the same name is noticed"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedVolume:
+    """Density as stored, and for each label the voxels it fills."""
+
+    density: npt.NDArray[Any]
+    "(nz, ny, nx), in the type it is stored in"
+
+    labels: Mapping[str, tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]]
+    "voxels int32 (n, 3), sorted by z, and their values uint8 (n,), by label"
+
+    def cut(self, array: ArraySpec, start_zyx: tuple[int, int, int], box: int) -> npt.NDArray[Any]:
+        """One array of one sub-grid, (box, box, box), in the type that the schema declares."""
+        if array.role != "label":
+            return cut_box(self.density, start_zyx, box).astype(array.dtype, copy=False)
+        return self._scatter(array, np.asarray(start_zyx), (box, box, box))
+
+    def whole(self, array: ArraySpec) -> npt.NDArray[Any]:
+        """One array of the whole volume."""
+        if array.role != "label":
+            return self.density.astype(array.dtype)
+        return self._scatter(array, np.zeros(3, dtype=np.int64), self.density.shape)
+
+    def _scatter(
+        self, array: ArraySpec, start: npt.NDArray[np.integer[Any]], shape: tuple[int, ...]
+    ) -> npt.NDArray[Any]:
+        voxel, values = self.labels[array.name]
+        first, last = np.searchsorted(voxel[:, 0], [start[0], start[0] + shape[0]])
+        place = voxel[first:last] - start
+        inside = np.all((place >= 0) & (place < np.asarray(shape)), axis=1)
+        result = np.zeros(shape, dtype=array.dtype)
+        result[tuple(place[inside].T)] = values[first:last][inside]
+        return result
+
+
+class Volumes:
+    """Opens, checks and decodes the volumes of one version; safe to use from several threads."""
+
+    def __init__(self, key: VersionKey) -> None:
+        self.key = key
+        self._decoded: OrderedDict[tuple[int, str], DecodedVolume] = OrderedDict()
+        self._lock = threading.Lock()
+        self._owner = os.getpid()
+        self.decodes = 0
+
+    @cached_property
+    def opened(self) -> DatasetVersion:
+        """The version; DatasetError if its manifest is no longer the one that was asked for."""
+        opened = open_version(Path(self.key.root), self.key.name, self.key.version)
+        if opened.sha256 != self.key.sha256:
+            raise DatasetError(
+                f"{self.key.name}@{self.key.version} in {self.key.root} has the manifest {opened.sha256}; "
+                f"expected {self.key.sha256}"
+            )
+        return opened
+
+    @cached_property
+    def entries(self) -> pa.Table:
+        """The entries table, its hash checked."""
+        return self._hashed_table("entries.parquet")
+
+    @cached_property
+    def _objects(self) -> pa.Table:
+        return self._hashed_table("objects.parquet", OBJECTS)
+
+    @cached_property
+    def _atom_groups(self) -> dict[int, tuple[Path, int]]:
+        """File and row group of the label points of each volume."""
+        groups = {}
+        for name in self.opened.tables("atoms-"):
+            path = self.opened.table(name)
+            groups.update({volume: (path, group) for volume, group in group_of_volume(path).items()})
+        return groups
+
+    def atoms(self, number: int) -> pa.Table:
+        """Label points of a volume, its entry id in front."""
+        table = read_group(*self._atom_groups[number]) if number in self._atom_groups else ATOMS.empty_table()
+        ids = pa.array([self.entries["entry_id"][number].as_py()] * len(table), pa.string())
+        return table.add_column(0, pa.field("entry_id", pa.string()), ids)
+
+    def get(self, number: int, rule: str) -> DecodedVolume:
+        """A decoded volume with its labels by a rule of LABEL_RULES."""
+        if os.getpid() != self._owner:  # forked: the parent's lock may be held by a thread that is not here
+            self._owner, self._lock = os.getpid(), threading.Lock()
+        with self._lock:
+            found = self._decoded.get((number, rule))
+            if found is not None:
+                self._decoded.move_to_end((number, rule))
+                return found
+            found = self._decode(number, rule)
+            self._decoded[number, rule] = found
+            while len(self._decoded) > 1 and self._bytes() > CACHE_BYTES:
+                self._decoded.popitem(last=False)
+            return found
+
+    def _bytes(self) -> int:
+        return sum(volume.density.nbytes for volume in self._decoded.values())
+
+    def _decode(self, number: int, rule: str) -> DecodedVolume:
+        self.decodes += 1
+        row = self.entries.slice(number, 1).to_pylist()[0]
+        where, schema = row["volume"], self.opened.manifest.schema
+        raw = self._fetch(f"{where}/zarr.json")
+        if hashlib.sha256(raw).hexdigest() != self._object(f"{where}/zarr.json")[1]:
+            raise DatasetError(f"entry {row['entry_id']}: {where}/zarr.json has other bytes than were published")
+        array = stored_array(parse_metadata(raw, where), array_path(schema.density), tuple(row["shape_zyx"]), where)
+        density = read_array(array, lambda path: self._fetch(f"{where}/{path}"), f"entry {row['entry_id']}: {where}")
+        return DecodedVolume(density, self._labels(number, row, rule))
+
+    def _labels(
+        self, number: int, row: Mapping[str, Any], rule: str
+    ) -> dict[str, tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]]:
+        labels = self.opened.manifest.schema.labels
+        table = self.atoms(number)
+        columns = {name: table[name].to_numpy() for name in table.schema.names if name not in ("xyz", "voxel_zyx")}
+        voxel, shape = vectors(table["voxel_zyx"]), tuple(row["shape_zyx"])
+        if rule != "stored":
+            voxel = VOXEL_RULES[rule](vectors(table["xyz"]), row["origin_xyz"], row["voxel_size_xyz"])
+            columns["state"], columns["state_ca"] = settle_all(voxel, columns["atom"], shape)
+        result = {}
+        for array in labels:
+            values = class_values(array, columns)
+            rows = np.flatnonzero((columns[array.state] == WRITTEN) & (values > 0))
+            if np.any((voxel[rows] < 0) | (voxel[rows] >= np.asarray(shape))):
+                raise DatasetError(f"entry {row['entry_id']}: a label point claims a voxel outside {shape}")
+            rows = rows[np.argsort(voxel[rows, 0], kind="stable")]
+            result[array.name] = (np.ascontiguousarray(voxel[rows]), values[rows])
+        return result
+
+    def _fetch(self, path: str) -> bytes:
+        """Bytes of an object, FileNotFoundError if the version has none of that name."""
+        size, _ = self._object(path)
+        try:
+            with open(self.opened.path(path), "rb") as file:
+                raw = file.read(size + 1)
+        except FileNotFoundError:
+            raise DatasetError(f"{path}: missing from {self.opened.folder}; expected {size:,} bytes") from None
+        if len(raw) != size:
+            raise DatasetError(f"{path}: {len(raw):,} bytes or more; expected {size:,}")
+        return raw
+
+    def _object(self, path: str) -> tuple[int, str]:
+        """Size and sha256 of an object, by bisection of the sorted table: a dictionary of millions would not pay."""
+        paths = self._objects["path"]
+        low, high = 0, len(paths)
+        while low < high:
+            middle = (low + high) // 2
+            if paths[middle].as_py() < path:
+                low = middle + 1
+            else:
+                high = middle
+        if low == len(paths) or paths[low].as_py() != path:
+            raise FileNotFoundError(path)
+        return self._objects["bytes"][low].as_py(), self._objects["sha256"][low].as_py()
+
+    def _hashed_table(self, name: str, schema: pa.Schema | None = None) -> pa.Table:
+        path, said = self.opened.table(name), self.opened.manifest.files[name]
+        if not path.is_file() or file_digest(path, name)[2] != said.sha256:
+            raise DatasetError(f"{self.opened.manifest.tables}/{name}: missing or changed; expected sha256 {said.sha256}")
+        return read_table(path, schema).combine_chunks()
+
+
+@lru_cache(maxsize=8)
+def volumes_of(key: VersionKey) -> Volumes:
+    """The volumes of a version in this process: every column and every dataset shares what is decoded."""
+    return Volumes(key)

@@ -1,0 +1,215 @@
+"""Genuine `datasets` objects (Hugging Face). The only file that touches that library, and its private parts:
+
+* `datasets.iterable_dataset._BaseExamplesIterable`, subclassed so that a stream resumes exactly and at once: the public
+  `from_generator` reads again everything that it skips. Read in datasets 5.2; `tests/read/test_hf_contract.py` says
+  what must hold in a later one.
+* `datasets.features.features.register_feature`, public, for the column that is cut when it is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import datasets
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from datasets.features.features import register_feature
+from datasets.iterable_dataset import _BaseExamplesIterable
+
+from cryodata.core.schema import ArraySpec, Schema
+from cryodata.errors import DatasetError
+from cryodata.read.decode import VersionKey, volumes_of
+from cryodata.read.sources import ExampleSource
+
+
+@dataclass
+class Voxels:
+    """A column of 3-D arrays. In a table it holds where to cut; reading a row gives the array.
+
+    Datasets that were saved to disk keep the reference, not the voxels: `import cryodata` before loading them.
+    """
+
+    array: str
+    dtype: str
+    shape: list[int] | None
+    "(box, box, box), or None for whole volumes of any shape"
+
+    root: str
+    name: str
+    version: str
+    sha256: str
+    rule: str
+    decode: bool = True
+    id: str | None = None
+    _type: str = field(default="CryodataVoxels", init=False, repr=False)
+
+    pa_type: ClassVar[Any] = pa.struct([("volume", pa.int32()), ("start_zyx", pa.list_(pa.int32(), 3))])
+
+    def __call__(self) -> pa.DataType:
+        return self.pa_type
+
+    def encode_example(self, value: Any) -> Any:
+        """References and arrays pass; arrays of a changed column are stored as they are."""
+        return value
+
+    def decode_example(self, value: Any, token_per_repo_id: Any = None) -> npt.NDArray[Any]:
+        """The array that a reference stands for; an array is itself."""
+        if isinstance(value, np.ndarray):
+            return value
+        key = VersionKey(self.root, self.name, self.version, self.sha256)
+        store = volumes_of(key)
+        spec = next(array for array in store.opened.manifest.schema.arrays if array.name == self.array)
+        volume = store.get(int(value["volume"]), self.rule)
+        if self.shape is None:
+            return volume.whole(spec)
+        z, y, x = (int(start) for start in value["start_zyx"])
+        return volume.cut(spec, (z, y, x), self.shape[0])
+
+    def cast_storage(self, storage: pa.Array) -> pa.Array:
+        """From a compatible struct."""
+        return storage.cast(self.pa_type)
+
+
+register_feature(Voxels, "CryodataVoxels")
+
+
+class Examples(_BaseExamplesIterable):  # type: ignore[misc]
+    """A source of examples as the stream under an IterableDataset; its state is a shard and a place in it."""
+
+    def __init__(self, source: ExampleSource, order: list[int], features: datasets.Features) -> None:
+        super().__init__()
+        self.source = source
+        self.order = order
+        self._features = features
+        self._sleep_on_threads_shutdown = False
+
+    @property
+    def is_typed(self) -> bool:
+        """Examples are of the declared types already."""
+        return True
+
+    @property
+    def features(self) -> datasets.Features:
+        """The declared columns."""
+        return self._features
+
+    @property
+    def num_shards(self) -> int:
+        """Shards that workers and nodes can share."""
+        return len(self.order)
+
+    def _init_state_dict(self) -> dict[str, Any]:
+        self._state_dict = {"shard_idx": 0, "shard_example_idx": 0, "type": type(self).__name__}
+        return self._state_dict
+
+    def __iter__(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        state = self._state_dict or {"shard_idx": 0, "shard_example_idx": 0}
+        for place in range(state["shard_idx"], len(self.order)):
+            for example in self.source.examples(self.order[place], state["shard_example_idx"]):
+                state["shard_example_idx"] += 1
+                yield f"{self.order[place]}-{state['shard_example_idx']}", example
+            state["shard_idx"], state["shard_example_idx"] = place + 1, 0
+
+    def shuffle_data_sources(self, generator: np.random.Generator) -> Examples:
+        """The shards in another order."""
+        order = deepcopy(generator).permutation(len(self.order))
+        return Examples(self.source, [self.order[i] for i in order], self._features)
+
+    def shard_data_sources(self, num_shards: int, index: int, contiguous: bool = True) -> Examples:
+        """The part of the shards that falls to one of several workers."""
+        mine = self.split_shard_indices_by_worker(num_shards, index, contiguous=contiguous)
+        return Examples(self.source, [self.order[i] for i in mine], self._features)
+
+    def reshard_data_sources(self) -> Examples:
+        """A volume is decoded as a whole: shards are not divided."""
+        return self
+
+
+def streaming(source: ExampleSource, features: datasets.Features, info: Mapping[str, str], split: str) -> Any:
+    """An IterableDataset over a source."""
+    examples = Examples(source, list(range(source.shards)), features)
+    return datasets.IterableDataset(examples, info=_info(features, info), split=datasets.NamedSplit(split))
+
+
+def mapped(path: Path, features: datasets.Features, info: Mapping[str, str], split: str) -> Any:
+    """A Dataset over an Arrow file in memory map: it is as large as the disk allows and cheap to send to workers."""
+    return datasets.Dataset.from_file(str(path), info=_info(features, info), split=datasets.NamedSplit(split))
+
+
+def subgrid_features(
+    schema: Schema, columns: tuple[str, ...], box: int, key: VersionKey | None, rule: str
+) -> datasets.Features:
+    """Types of a sub-grid example: arrays as they are in a stream (key None), lazily cut in a table."""
+    arrays = {array.name: array for array in schema.arrays}
+    shape = (box, box, box)
+    return datasets.Features(
+        {
+            name: _array_feature(arrays[name], shape, key, rule) if name in arrays else _plain_feature(name)
+            for name in columns
+        }
+    )
+
+
+def volume_features(schema: Schema, columns: tuple[str, ...], key: VersionKey, rule: str) -> datasets.Features:
+    """Types of a volume example; arrays of any shape."""
+    arrays = {array.name: array for array in schema.arrays}
+    return datasets.Features(
+        {
+            name: voxels(arrays[name], None, key, rule) if name in arrays else _plain_feature(name)
+            for name in columns
+        }
+    )
+
+
+def voxels(array: ArraySpec, shape: tuple[int, int, int] | None, key: VersionKey, rule: str) -> Voxels:
+    """The lazy column of one array."""
+    return Voxels(
+        array.name, array.dtype, list(shape) if shape else None, key.root, key.name, key.version, key.sha256, rule
+    )
+
+
+def arrow_schema(features: datasets.Features) -> pa.Schema:
+    """How a table of these columns is stored, with what `datasets` needs to read it back."""
+    return features.arrow_schema
+
+
+def features_of(schema: pa.Schema) -> datasets.Features:
+    """Types of plain table columns."""
+    return datasets.Features.from_arrow_schema(schema)
+
+
+def as_dict(by_split: Mapping[str, Any], stream: bool) -> Any:
+    """All splits together."""
+    return (datasets.IterableDatasetDict if stream else datasets.DatasetDict)(by_split)
+
+
+def cache_folder() -> Path:
+    """Where `datasets` keeps what it derives."""
+    return Path(datasets.config.HF_DATASETS_CACHE)
+
+
+def _array_feature(array: ArraySpec, shape: tuple[int, int, int], key: VersionKey | None, rule: str) -> Any:
+    if key is None:
+        return datasets.Array3D(shape=shape, dtype=array.dtype)
+    return voxels(array, shape, key, rule)
+
+
+def _plain_feature(name: str) -> Any:
+    if name == "start_zyx":
+        return datasets.List(datasets.Value("int32"), length=3)
+    if name in ("voxel_size_xyz", "origin_xyz"):
+        return datasets.List(datasets.Value("float64"), length=3)
+    if name == "resolution":
+        return datasets.Value("float64")
+    if name in ("entry_id", "emdb_id", "pdb_id"):
+        return datasets.Value("string")
+    raise DatasetError(f"no column '{name}'")
+
+
+def _info(features: datasets.Features, info: Mapping[str, str]) -> datasets.DatasetInfo:
+    return datasets.DatasetInfo(features=features, **info)

@@ -1,0 +1,158 @@
+"""Examples by shard and place: what a dataset yields, without any loader around it. Small enough to be sent away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from cryodata.core.subgrids import SubgridGrid
+from cryodata.read.decode import VersionKey, volumes_of
+
+SUBGRID_IDS = ("entry_id", "emdb_id", "pdb_id", "resolution")
+"entry columns that every sub-grid and volume example carries"
+
+
+class ExampleSource(Protocol):
+    """Examples in shards; a shard is the unit that workers share out."""
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+
+    def examples(self, shard: int, start: int) -> Iterator[dict[str, Any]]:
+        """Examples of a shard from a place on."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SubgridSource:
+    """Sub-grids, a shard a volume."""
+
+    key: VersionKey
+    volumes: npt.NDArray[np.int32]
+    "rows of the entries table, in order"
+
+    columns: tuple[str, ...]
+    box: int
+    core: int
+    rule: str
+    "one of LABEL_RULES"
+
+    kept: Mapping[int, npt.NDArray[np.int32]] | None = field(default=None)
+    "places of the sub-grids that a filter kept, by volume; None keeps all"
+
+    @property
+    def shards(self) -> int:
+        """Number of volumes."""
+        return len(self.volumes)
+
+    def examples(self, shard: int, start: int) -> Iterator[dict[str, Any]]:
+        """Sub-grids of a volume, in the order of the table."""
+        volume = int(self.volumes[shard])
+        ids, shape = _ids_and_shape(self.key, volume)
+        grid = SubgridGrid.uniform(shape, self.box, self.core)
+        places: Sequence[int] = range(len(grid)) if self.kept is None else self.kept[volume].tolist()
+        for place in places[start:]:
+            yield subgrid_example(self.key, volume, grid.start_of(place), self.box, self.rule, self.columns, ids)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VolumeSource:
+    """Whole volumes, a shard each."""
+
+    key: VersionKey
+    volumes: npt.NDArray[np.int32]
+    columns: tuple[str, ...]
+    rule: str
+
+    @property
+    def shards(self) -> int:
+        """Number of volumes."""
+        return len(self.volumes)
+
+    def examples(self, shard: int, start: int) -> Iterator[dict[str, Any]]:
+        """The one example of a shard."""
+        if start == 0:
+            yield volume_example(self.key, int(self.volumes[shard]), self.rule, self.columns)
+
+
+def subgrid_example(
+    key: VersionKey,
+    volume: int,
+    start_zyx: tuple[int, int, int],
+    box: int,
+    rule: str,
+    columns: Sequence[str],
+    ids: Mapping[str, Any],
+) -> dict[str, Any]:
+    """One sub-grid: arrays (box, box, box), ids and start_zyx int32 (3,); only the columns named."""
+    store = volumes_of(key)
+    arrays = {array.name: array for array in store.opened.manifest.schema.arrays}
+    example: dict[str, Any] = {}
+    for name in columns:
+        if name in arrays:
+            example[name] = store.get(volume, rule).cut(arrays[name], start_zyx, box)
+        elif name == "start_zyx":
+            example[name] = np.array(start_zyx, dtype=np.int32)
+        else:
+            example[name] = ids[name]
+    return example
+
+
+def volume_example(key: VersionKey, volume: int, rule: str, columns: Sequence[str]) -> dict[str, Any]:
+    """One volume: whole arrays (nz, ny, nx), voxel_size_xyz and origin_xyz float64 (3,), ids."""
+    store = volumes_of(key)
+    arrays = {array.name: array for array in store.opened.manifest.schema.arrays}
+    row = store.entries.slice(volume, 1).to_pylist()[0]
+    example: dict[str, Any] = {}
+    for name in columns:
+        if name in arrays:
+            example[name] = store.get(volume, rule).whole(arrays[name])
+        elif name in ("voxel_size_xyz", "origin_xyz"):
+            example[name] = np.array(row[name], dtype=np.float64)
+        else:
+            example[name] = row[name]
+    return example
+
+
+@lru_cache(maxsize=256)
+def _ids_and_shape(key: VersionKey, volume: int) -> tuple[dict[str, Any], tuple[int, int, int]]:
+    row = volumes_of(key).entries.select([*SUBGRID_IDS, "shape_zyx"]).slice(volume, 1).to_pylist()[0]
+    nz, ny, nx = row.pop("shape_zyx")
+    return row, (nz, ny, nx)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowSource:
+    """Rows of a table by volume: label points, or entries."""
+
+    key: VersionKey
+    volumes: npt.NDArray[np.int32]
+    config: str
+    "`atoms` or `entries`"
+
+    columns: tuple[str, ...]
+    keep: Any = None
+    "pyarrow expression that rows must meet; None keeps all"
+
+    @property
+    def shards(self) -> int:
+        """Number of volumes."""
+        return len(self.volumes)
+
+    def examples(self, shard: int, start: int) -> Iterator[dict[str, Any]]:
+        """Rows of a volume."""
+        yield from self.rows(shard).slice(start).to_pylist()
+
+    def rows(self, shard: int) -> pa.Table:
+        """The same rows as a table."""
+        store, volume = volumes_of(self.key), int(self.volumes[shard])
+        table = store.entries.slice(volume, 1) if self.config == "entries" else store.atoms(volume)
+        if self.keep is not None:
+            table = table.filter(self.keep)
+        return table.select(list(self.columns))
