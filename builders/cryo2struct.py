@@ -7,7 +7,7 @@ Protein Structures", Scientific Data 11, 458 (2024). Maps from EMDB, models from
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,7 @@ class Cryo2Struct:
     name = "cryo2struct"
     license = "CC0-1.0"
     recipes: Mapping[str, int] = {"published": 1}
-    parameters = (
+    parameters: Sequence[Parameter] = (
         Parameter("max_resolution", 4.0, number_or_none, False, "A; none takes maps of any and of unknown resolution"),
         Parameter("density", "float16", one_of("float16", "float32"), True, "how density is stored"),
         Parameter("label_volumes", True, yes_or_no, True, "store label volumes for viewers besides the label points"),

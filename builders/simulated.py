@@ -22,7 +22,8 @@ from cryodata.errors import UsageError
 from cryodata.formats.mrc import write_map
 from cryodata.formats.structure import write_mmcif
 from cryodata.prepare.simulate import density_of, random_protein
-from cryodata_builders.cryo2struct import Cryo2Struct
+
+from .cryo2struct import Cryo2Struct
 
 REVISION = 1
 "raised whenever the same settings give other files"

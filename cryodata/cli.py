@@ -53,17 +53,31 @@ def app() -> None:
 @app.command()
 @click.argument("name")
 @click.option("--as", "alias", metavar="NAME", default="", help="Name of the dataset; the builder's if not given.")
-@click.option("--source", type=click.Path(path_type=Path, file_okay=False, exists=True), metavar="DIR",
-              help="Folder with entries.csv, its maps and models.")
+@click.option(
+    "--source",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    metavar="DIR",
+    help="Folder with entries.csv, its maps and models.",
+)
 @click.option("--version", metavar="V", help="Version to make, such as 0.2.0; 0.1.0 if there is none yet.")
-@click.option("--workers", type=click.IntRange(0), metavar="N",
-              help="Worker processes; 0 works in this one. Default: one a core.")
+@click.option(
+    "--workers", type=click.IntRange(0), metavar="N", help="Worker processes; 0 works in this one. Default: one a core."
+)
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="Take the first N entries only.")
-@click.option("--ids", type=click.Path(path_type=Path, dir_okay=False, exists=True), metavar="FILE",
-              help="Take only the entries whose ids the file lists, one a line.")
+@click.option(
+    "--ids",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="FILE",
+    help="Take only the entries whose ids the file lists, one a line.",
+)
 @click.option("--recipe", metavar="NAME", default="", help="Recipe of the builder; its first if not given.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
-              help="Change a setting of the builder; `--set help` lists them.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a setting of the builder; `--set help` lists them.",
+)
 @click.option("--strict", is_flag=True, help="Exit with 1 if any entry was rejected.")
 @common
 def build(**options: Any) -> int:
@@ -146,8 +160,13 @@ def info(dataset: str, root: Path, as_json: bool) -> int:
 
 
 @app.command()
-@click.option("--png", type=click.Path(path_type=Path, dir_okay=False), default=Path("cryodata-demo.png"),
-              show_default=True, help="Where the picture goes.")
+@click.option(
+    "--png",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("cryodata-demo.png"),
+    show_default=True,
+    help="Where the picture goes.",
+)
 @click.option("--workers", type=click.IntRange(0), metavar="N", help="Worker processes. Default: one a core.")
 @common
 def demo(png: Path, workers: int | None, root: Path, as_json: bool) -> int:

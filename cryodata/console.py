@@ -56,9 +56,10 @@ class Console:
     def steps(self, title: str) -> Iterator[Callable[[int, int], None]]:
         """A bar on a terminal, a line now and then elsewhere. Yields a function of (done, total)."""
         if self.err.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-            columns += (TimeElapsedColumn(), TimeRemainingColumn())
-            with Progress(*columns, console=self.err, transient=True) as progress:
+            numbers = (MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+            with Progress(
+                TextColumn("{task.description}"), BarColumn(), *numbers, console=self.err, transient=True
+            ) as progress:
                 task = progress.add_task(title, total=None)
                 yield lambda done, total: progress.update(task, completed=done, total=total)
             return

@@ -29,10 +29,9 @@ def run_demo(root: Path, png: Path, workers: int, console: Console) -> None:
     console.print(f"1. Build {MAPS} simulated maps with their models (about 100 A), {workers} workers")
     with console.progress("building simulated") as observe:
         report = build(Request(NAME, root, version=VERSION, settings=(f"maps={MAPS}",), workers=workers), observe)
-    console.print(
-        f"   {report.manifest.counts['entries']} entries, {sum(report.manifest.counts['subgrids'].values()):,} sub-grids "
-        f"in {report.seconds:.1f} s"
-    )
+    counts = report.manifest.counts
+    made = f"{counts['entries']} entries, {sum(counts['subgrids'].values()):,} sub-grids"
+    console.print(f"   {made} in {report.seconds:.1f} s")
     console.print("2. Verify: hash every object, decode every volume, recount every label")
     with console.steps("verifying simulated") as step:
         result = verify_version(open_version(root, NAME, VERSION), True, step)
@@ -109,6 +108,8 @@ def _draw(root: Path, png: Path, plt: Any) -> None:
                     panel.scatter([], [], c=item.color, label=item.name, s=20)
                 panel.legend(loc="upper right", fontsize=8)
     panels[0].set_ylabel("y, A")
-    figure.suptitle(f"{volume['entry_id']}: simulated at {volume['resolution']:g} A, 5 A slab of density and its labels")
+    figure.suptitle(
+        f"{volume['entry_id']}: simulated at {volume['resolution']:g} A, 5 A slab of density and its labels"
+    )
     figure.savefig(png, dpi=110)
     plt.close(figure)

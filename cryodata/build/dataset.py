@@ -91,9 +91,7 @@ def build(request: Request, observe: Callable[[int, Outcome | None], None] = lam
         outcomes[outcome.entry_id] = outcome
         observe(len(admitted), outcome)
     finished = gather(*_collect(folder, admitted, outcomes, refused))
-    splits = assign(
-        [entry for entry, _ in finished.accepted], seed=job.parameters["seed"], listed=listed, parent=units
-    )
+    splits = assign([entry for entry, _ in finished.accepted], seed=job.parameters["seed"], listed=listed, parent=units)
     with temporary_folder(folder) as temporary:
         manifest, created = write_version(job, builder, folder.name, version, finished, parent, splits, temporary)
         write_latest(folder, temporary)

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from cryodata.core.layout import tree_digest
+from cryodata.core.layout import FileDigest, tree_digest
 from cryodata.core.schema import Schema
 from cryodata.core.subgrids import SubgridGrid
 from cryodata.errors import DatasetError
@@ -26,10 +25,12 @@ from cryodata.formats.tables import (
     file_digest,
     iterate_groups,
     read_table,
+    table_rows,
     vectors,
 )
-from cryodata.formats.volumes import array_path, parse_metadata, read_array, stored_array
-from cryodata.prepare.labels import OUTSIDE, WRITTEN, class_values
+from cryodata.formats.volume_reader import parse_metadata, read_array, stored_array
+from cryodata.formats.volumes import array_path
+from cryodata.prepare.validate import count_faults, density_faults, label_faults, point_faults, recovered_share
 
 Objects = Mapping[str, tuple[int, str]]
 "bytes and sha256 of every object by its path"
@@ -85,8 +86,7 @@ def _check_tables(opened: DatasetVersion, faults: list[str]) -> None:
             faults.append(f"{name}: {size:,} bytes, sha256 {sha256}; expected {file.bytes:,}, {file.sha256}")
         for prefix, schema in (("atoms-", ATOMS), ("subgrids-", SUBGRIDS)):
             if name.startswith(prefix):
-                rows = sum(len(group) for group in iterate_groups(path))
-                read_table(path, schema, columns=None) if not rows else next(iterate_groups(path))
+                rows = table_rows(path, schema)
                 if rows != file.rows:
                     faults.append(f"{name}: {rows:,} rows; expected {file.rows:,}")
 
@@ -113,7 +113,9 @@ def _check_counts(opened: DatasetVersion, entries: pa.Table, rejected: pa.Table,
         "voxels": sum(int(np.prod(shape)) for shape in entries["shape_zyx"].to_pylist()),
     }
     faults.extend(
-        f"manifest: {key} is {counts[key]}; the tables say {value}" for key, value in found.items() if counts[key] != value
+        f"manifest: {key} is {counts[key]}; the tables say {value}"
+        for key, value in found.items()
+        if counts[key] != value
     )
     ids = [entry_id.casefold() for entry_id in entries["entry_id"].to_pylist()]
     repeated = sorted(entry_id for entry_id, times in Counter(ids).items() if times > 1)
@@ -126,12 +128,14 @@ def _check_counts(opened: DatasetVersion, entries: pa.Table, rejected: pa.Table,
             faults.append(f"{row['entry_id']}: duplicate of {first}: map and model are the same")
 
 
-def _check_objects(
-    opened: DatasetVersion, objects: Objects, entries: pa.Table, deep: bool, faults: list[str]
-) -> int:
+def _check_objects(opened: DatasetVersion, objects: Objects, entries: pa.Table, deep: bool, faults: list[str]) -> int:
     """Every object there and as long as said; every volume named by its content. Returns how many were hashed."""
     hashed = 0
+    by_volume: dict[str, list[FileDigest]] = {}
     for path, (size, sha256) in objects.items():
+        volume, suffix, inner = path.partition(".zarr/")
+        if suffix:
+            by_volume.setdefault(f"{volume}.zarr", []).append((inner, size, sha256))
         file = opened.path(path)
         if not file.is_file():
             faults.append(f"{path}: missing; expected {size:,} bytes")
@@ -143,11 +147,11 @@ def _check_objects(
             if found != sha256:
                 faults.append(f"{path}: sha256 {found}; expected {sha256}")
     for row in entries.select(["entry_id", "volume"]).to_pylist():
-        prefix = f"{row['volume']}/"
-        files = [(p.removeprefix(prefix), *value) for p, value in objects.items() if p.startswith(prefix)]
-        name = tree_digest(files)
+        name = tree_digest(by_volume.get(row["volume"], []))
         if not row["volume"].endswith(f"/{row['entry_id']}-{name}.zarr"):
-            faults.append(f"{row['entry_id']}: volume {row['volume']} has the content {name}; expected its name to say so")
+            faults.append(
+                f"{row['entry_id']}: volume {row['volume']} holds {name}; expected its name to say so"
+            )
     return hashed
 
 
@@ -230,74 +234,6 @@ def ome_faults(metadata: Mapping[str, Any], row: Mapping[str, Any], schema: Sche
     for key, value in expected.items():
         if found[key] != value:
             yield f"OME-Zarr {key} is {found[key]}; expected {value}"
-
-
-def density_faults(density: npt.NDArray[Any], schema: Schema) -> Iterator[str]:
-    """Values that are no numbers or out of the declared range."""
-    low, high = float(density.min()), float(density.max())
-    if not (schema.density.minimum <= low <= high <= schema.density.maximum):
-        yield f"density is {low:g} to {high:g}; expected {schema.density.minimum:g} to {schema.density.maximum:g}"
-
-
-def point_faults(
-    voxel: npt.NDArray[np.int32], columns: Mapping[str, npt.NDArray[Any]], shape: tuple[int, ...]
-) -> Iterator[str]:
-    """Points that claim a voxel they can't have."""
-    inside = np.all((voxel >= 0) & (voxel < np.asarray(shape)), axis=1)
-    wrong = int(np.count_nonzero(inside == (columns["state"] == OUTSIDE)))
-    if wrong:
-        yield f"{wrong} label points are in the grid and called outside, or the reverse"
-    for state in ("state", "state_ca"):
-        written = voxel[columns[state] == WRITTEN]
-        if len(np.unique(written, axis=0)) != len(written):
-            yield f"two label points were written into one voxel ({state})"
-
-
-def count_faults(columns: Mapping[str, npt.NDArray[Any]], row: Mapping[str, Any], schema: Schema) -> Iterator[str]:
-    """Counts of the entries table that its atoms do not bear out."""
-    for array in schema.labels:
-        values, state = class_values(array, columns), columns[array.state]
-        for item in (item for item in row["label_counts"] if item["label"] == array.name):
-            mine = state[values == array.values[item["name"]]]
-            found = [len(mine), *(int(np.count_nonzero(mine == value)) for value in range(3))]
-            said = [item[key] for key in ("model", "written", "lost", "outside")]
-            if found != said or said[0] != sum(said[1:]):
-                yield f"{array.name} {item['name']}: model, written, lost, outside are {said}; the atoms give {found}"
-
-
-def label_faults(
-    stored: npt.NDArray[np.uint8],
-    name: str,
-    voxel: npt.NDArray[np.int32],
-    columns: Mapping[str, npt.NDArray[Any]],
-    schema: Schema,
-) -> Iterator[str]:
-    """Voxels of a stored label volume that differ from what its points write."""
-    array = next(item for item in schema.labels if item.name == name)
-    written = columns[array.state] == WRITTEN
-    values = class_values(array, columns)[written]
-    place = tuple(voxel[written].T)
-    wrong = int(np.count_nonzero(stored[place] != values))
-    extra = int(np.count_nonzero(stored)) - int(np.count_nonzero(stored[place]))
-    if wrong or extra:
-        yield f"label volume {name}: {wrong} voxels differ from their atoms, {extra} have none"
-
-
-def recovered_share(
-    xyz: npt.NDArray[np.float64],
-    voxel: npt.NDArray[np.int32],
-    columns: Mapping[str, npt.NDArray[Any]],
-    row: Mapping[str, Any],
-) -> float:
-    """Share of the model's C-alphas that come back from their voxels: index * voxel + origin (the paper's formula 2)
-    lies within one voxel of the atom on every axis."""
-    is_ca = columns["atom"] == "CA"
-    if not is_ca.any():
-        return 1.0
-    size, origin = np.asarray(row["voxel_size_xyz"]), np.asarray(row["origin_xyz"])
-    back = voxel[:, ::-1] * size + origin
-    near = np.all(np.abs(xyz - back) <= size, axis=1)
-    return float(np.mean(near[is_ca] & (columns["state_ca"][is_ca] == WRITTEN)))
 
 
 def _summary(

@@ -32,7 +32,7 @@ def open_inflated(path: Path, code: str) -> Iterator[BinaryIO]:
             compressed = raw.read(2) == GZIP_MAGIC
             raw.seek(0)
             yield cast(BinaryIO, igzip.IGzipFile(fileobj=raw, mode="rb")) if compressed else raw
-    except (igzip_lib.IsalError, EOFError) as error:
+    except (igzip_lib.IsalError, EOFError) as error:  # type: ignore[misc]
         reason = str(error) or type(error).__name__
         raise RejectedError(code, f"{path.name}: broken gzip stream ({reason}); expected a complete file") from None
     except OSError as error:

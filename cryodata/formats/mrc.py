@@ -9,6 +9,7 @@ import math
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import mrcfile
 import numpy as np
@@ -45,8 +46,8 @@ class MapHeader:
     mode: int
     "MRC mode, a key of MODES"
 
-    byte_order: str
-    "'<' or '>'"
+    byte_order: Literal["<", ">"]
+    "little or big endian"
 
     stored_shape: tuple[int, int, int]
     "sections, rows, columns, as the values lie in the file"
@@ -186,9 +187,10 @@ def _parse(path: Path, raw: bytes) -> MapHeader:
     )
 
 
-def _fields(path: Path, raw: bytes) -> tuple[npt.NDArray[np.void], str]:
+def _fields(path: Path, raw: bytes) -> tuple[npt.NDArray[np.void], Literal["<", ">"]]:
     """The header's words in the byte order in which they make sense; the machine stamp decides if both do."""
-    candidates = {order: np.frombuffer(raw, HEADER_DTYPE.newbyteorder(order))[0] for order in "<>"}
+    orders: tuple[Literal["<", ">"], ...] = ("<", ">")
+    candidates = {order: np.frombuffer(raw, HEADER_DTYPE.newbyteorder(order))[0] for order in orders}
     plausible = {order: fields for order, fields in candidates.items() if _is_plausible(fields)}
     try:
         stamped = byte_order_from_machine_stamp(candidates["<"]["machst"])

@@ -69,27 +69,31 @@ def write_mmcif(path: Path, model: AtomicModel, name: str) -> None:
     structure = gemmi.Structure()
     structure.name = name
     structure.add_model(gemmi.Model(1))
-    chain, residue, place = None, None, None
-    for row in range(len(model)):
-        if chain is None or chain.name != model.chain[row]:
-            chain = structure[0].add_chain(gemmi.Chain(str(model.chain[row])))
-            place = None
-        if place != model.position[row]:
-            place = model.position[row]
-            new = gemmi.Residue()
-            new.name = str(model.residue[row])
-            new.seqid = gemmi.SeqId(int(model.auth_seq_id[row]), str(model.insertion_code[row]) or " ")
-            new.label_seq = int(model.label_seq_id[row]) or None
-            new.entity_type = gemmi.EntityType.Polymer
-            residue = chain.add_residue(new)
-        residue.add_atom(_gemmi_atom(model, row))
+    # rows where a chain begins, and where a residue does
+    chain_starts = np.flatnonzero(np.r_[True, model.chain[1:] != model.chain[:-1]])
+    residue_starts = np.flatnonzero(np.r_[True, model.position[1:] != model.position[:-1]])
+    for first, last in zip(residue_starts, [*residue_starts[1:], len(model)], strict=True):
+        if first in chain_starts:
+            structure[0].add_chain(gemmi.Chain(str(model.chain[first])))
+        structure[0][-1].add_residue(_gemmi_residue(model, int(first), int(last)))
     structure.setup_entities()
     for entity in structure.entities:
         if entity.entity_type == gemmi.EntityType.Polymer:
-            first = structure[0].get_subchain(entity.subchains[0])
-            entity.full_sequence = [item.name for item in first]
+            polymer = structure[0].get_subchain(entity.subchains[0])
+            entity.full_sequence = [residue.name for residue in polymer]
     structure.assign_label_seq_id()
     path.write_text(structure.make_mmcif_document().as_string(), encoding="ascii")
+
+
+def _gemmi_residue(model: AtomicModel, first: int, last: int) -> gemmi.Residue:
+    residue = gemmi.Residue()
+    residue.name = str(model.residue[first])
+    residue.seqid = gemmi.SeqId(int(model.auth_seq_id[first]), str(model.insertion_code[first]) or " ")
+    residue.label_seq = int(model.label_seq_id[first]) or None
+    residue.entity_type = gemmi.EntityType.Polymer
+    for row in range(first, last):
+        residue.add_atom(_gemmi_atom(model, row))
+    return residue
 
 
 def _gemmi_atom(model: AtomicModel, row: int) -> gemmi.Atom:

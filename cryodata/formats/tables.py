@@ -152,12 +152,26 @@ def read_table(path: Path, schema: pa.Schema | None = None, columns: Sequence[st
             table = file.read(columns=list(columns) if columns is not None else None)
     except (OSError, pa.ArrowException) as error:
         raise DatasetError(f"{path.parent.name}/{path.name}: no readable Parquet table ({_why(error)})") from None
-    if schema is not None and table.schema.remove_metadata() != schema:
-        raise DatasetError(
-            f"{path.parent.name}/{path.name}: columns are {', '.join(table.schema.names)}; "
-            f"expected {', '.join(schema.names)} of format 1"
-        )
+    if schema is not None:
+        _check_schema(path, table.schema, schema)
     return table
+
+
+def table_rows(path: Path, schema: pa.Schema) -> int:
+    """Number of rows of a Parquet file, every page read. Raises DatasetError as `read_table`."""
+    rows = 0
+    for group in iterate_groups(path):
+        _check_schema(path, group.schema, schema)
+        rows += len(group)
+    return rows
+
+
+def _check_schema(path: Path, found: pa.Schema, expected: pa.Schema) -> None:
+    if found.remove_metadata() != expected:
+        raise DatasetError(
+            f"{path.parent.name}/{path.name}: columns are {', '.join(found.names)}; "
+            f"expected {', '.join(expected.names)} of format 1"
+        )
 
 
 def iterate_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:

@@ -33,13 +33,17 @@ def floor_voxel(xyz: npt.ArrayLike, origin_xyz: npt.ArrayLike, voxel_size_xyz: n
     origin on average. xyz: float64 (n, 3), A. Returns int32 (n, 3), z, y, x; may lie outside the grid.
     """
     offset = np.floor(np.asarray(xyz, dtype=np.float64) - np.asarray(origin_xyz, dtype=np.float64))
-    return np.ceil(offset / np.asarray(voxel_size_xyz, dtype=np.float64)).astype(np.int32)[:, ::-1]
+    voxel_xyz: Voxels = np.asarray(np.ceil(offset / np.asarray(voxel_size_xyz, dtype=np.float64)), dtype=np.int32)
+    return voxel_xyz[:, ::-1]
 
 
 def nearest_voxel(xyz: npt.ArrayLike, origin_xyz: npt.ArrayLike, voxel_size_xyz: npt.ArrayLike) -> Voxels:
     """The voxel whose centre is nearest, halves upward; arguments and result as `floor_voxel`."""
     offset = np.asarray(xyz, dtype=np.float64) - np.asarray(origin_xyz, dtype=np.float64)
-    return np.floor(offset / np.asarray(voxel_size_xyz, dtype=np.float64) + 0.5).astype(np.int32)[:, ::-1]
+    voxel_xyz: Voxels = np.asarray(
+        np.floor(offset / np.asarray(voxel_size_xyz, dtype=np.float64) + 0.5), dtype=np.int32
+    )
+    return voxel_xyz[:, ::-1]
 
 
 VOXEL_RULES: Mapping[str, VoxelRule] = {"floor": floor_voxel, "nearest": nearest_voxel}
@@ -78,7 +82,7 @@ def settle(voxel_zyx: Voxels, shape_zyx: tuple[int, int, int], rank: npt.NDArray
     rows = np.flatnonzero(np.all((voxel_zyx >= 0) & (voxel_zyx < shape), axis=1))
     if not len(rows):
         return state
-    flat = np.ravel_multi_index(voxel_zyx[rows].astype(np.int64).T, shape_zyx)
+    flat = np.asarray(np.ravel_multi_index(voxel_zyx[rows].astype(np.int64).T, shape_zyx))
     order = np.lexsort((rows, rank[rows], flat))
     first = np.r_[True, np.diff(flat[order]) != 0]
     state[rows] = LOST

@@ -44,7 +44,7 @@ def _altlocs_with_ca(model: AtomicModel) -> npt.NDArray[np.bool_]:
     groups = model.position.astype(np.int64) * (int(variant.max(initial=0)) + 1) + variant
     ca = is_backbone(model, ("CA",))
     always = np.isin(model.position, model.position[ca & (model.altloc == "")])
-    return (model.altloc != "") & (always | np.isin(groups, groups[ca]))
+    return np.asarray((model.altloc != "") & (always | np.isin(groups, groups[ca])), dtype=np.bool_)
 
 
 def _best(model: AtomicModel, variant: npt.NDArray[np.str_], eligible: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -70,7 +70,7 @@ def _backbone(model: AtomicModel) -> tuple[npt.NDArray[np.int32], Backbone]:
 
 def _classify(backbone: Backbone) -> npt.NDArray[np.uint8]:
     count = len(backbone.ca)
-    segment = np.cumsum(~backbone.follows)
+    segment = np.cumsum(~backbone.follows, dtype=np.int64)
     bonds = _hydrogen_bonds(backbone)
     helix = {turn: _helix(bonds, segment, turn) for turn in (3, 4, 5)}
     strand = _strand(bonds, segment)

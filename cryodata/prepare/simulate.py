@@ -22,9 +22,11 @@ MIN_CA, MIN_ATOM = 4.0, 2.7
 ROOMY_CB = 6.5
 "CBs closer than this count against a fold, A: their side chains would overlap"
 
-CANDIDATES, STEPS, ATTEMPTS = 128, 60, 20
+CANDIDATES, STEPS, ATTEMPTS = 512, 60, 20
 "foldings of a segment tried at once, such trials before a chain is begun anew, chains before giving up"
 W1=5.
+HARD=3.8
+LOOK=10
 W2=.3
 W3=2.
 
@@ -125,18 +127,20 @@ def _fold(rng: np.random.Generator, plan: list[Segment], room: _Room) -> _Chain 
 
 def _best(foldings: FloatArray, chain: FloatArray, room: _Room) -> int | None:
     """Index of the most compact folding (m, n, 5, 3) that keeps clear of all residues so far; None if none does."""
+    others = np.concatenate([room.placed, chain[:-3]])[:, 4]
     rows = np.flatnonzero((np.square(foldings[:, :, 1]).sum(axis=2) <= room.radius**2).all(axis=1))
-    ca, cb = foldings[rows, :, 1], foldings[rows, :, 4]
-    others = np.concatenate([room.placed, chain[:-3]])
+    gaps = _distances(foldings[rows, :, 4].reshape(-1, 3), others).reshape(len(rows), foldings.shape[1] * len(others))
+    keep = gaps.min(axis=1, initial=np.inf) >= HARD
+    rows, gaps = rows[keep], gaps[keep]
+    ca = foldings[rows, :, 1]
     pull = np.square(ca[:, :, None] - room.centres_xyz).sum(axis=3)  # (m, n, chains)
     trespass = np.maximum(pull[:, :, :1] - pull, 0).max(axis=2)  # 0 while the chain's own centre is the nearest
-    crowd = np.maximum(ROOMY_CB - _distances(cb.reshape(-1, 3), others[:, 4]), 0).sum(axis=1)
+    crowd = np.maximum(ROOMY_CB - gaps, 0).sum(axis=1)
     # where the next segment would go on to: out of the sphere is a dead end
     ahead = ca[:, -1] + 2 * (ca[:, -1] - ca[:, -min(4, ca.shape[1])]) - room.centres_xyz[0]
-    score = (pull[:, :, 0] + W3 * trespass).mean(axis=1) + W1 * crowd.reshape(ca.shape[:2]).sum(axis=1)
-    score += W2 * np.square(ahead).sum(axis=1)
+    score = (pull[:, :, 0] + W3 * trespass).mean(axis=1) + W1 * crowd + W2 * np.square(ahead).sum(axis=1)
     in_order = rows[np.argsort(score, kind="stable")]
-    return next((int(m) for m in in_order if _clear(foldings[m], chain, room.placed)), None)
+    return next((int(m) for m in in_order[:LOOK] if _clear(foldings[m], chain, room.placed)), None)
 
 
 def _clear(folding: FloatArray, chain: FloatArray, placed: FloatArray) -> bool:

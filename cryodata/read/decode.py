@@ -24,7 +24,8 @@ from cryodata.core.subgrids import cut_box
 from cryodata.errors import DatasetError
 from cryodata.formats.manifest import DatasetVersion, open_version
 from cryodata.formats.tables import ATOMS, OBJECTS, file_digest, group_of_volume, read_group, read_table, vectors
-from cryodata.formats.volumes import array_path, parse_metadata, read_array, stored_array
+from cryodata.formats.volume_reader import parse_metadata, read_array, stored_array
+from cryodata.formats.volumes import array_path
 from cryodata.prepare.labels import VOXEL_RULES, WRITTEN, class_values, settle_all
 
 CACHE_BYTES = 1 << 30
@@ -202,7 +203,9 @@ class Volumes:
     def _hashed_table(self, name: str, schema: pa.Schema | None = None) -> pa.Table:
         path, said = self.opened.table(name), self.opened.manifest.files[name]
         if not path.is_file() or file_digest(path, name)[2] != said.sha256:
-            raise DatasetError(f"{self.opened.manifest.tables}/{name}: missing or changed; expected sha256 {said.sha256}")
+            raise DatasetError(
+                f"{self.opened.manifest.tables}/{name}: missing or changed; expected sha256 {said.sha256}"
+            )
         return read_table(path, schema).combine_chunks()
 
 

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -75,7 +76,9 @@ class Voxels:
         return storage.cast(self.pa_type)
 
 
-register_feature(Voxels, "CryodataVoxels")
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", UserWarning)  # "experimental": the contract test watches it
+    register_feature(Voxels, "CryodataVoxels")
 
 
 class Examples(_BaseExamplesIterable):  # type: ignore[misc]
@@ -108,7 +111,7 @@ class Examples(_BaseExamplesIterable):  # type: ignore[misc]
         return self._state_dict
 
     def __iter__(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        state = self._state_dict or {"shard_idx": 0, "shard_example_idx": 0}
+        state: dict[str, Any] = self._state_dict or {"shard_idx": 0, "shard_example_idx": 0}
         for place in range(state["shard_idx"], len(self.order)):
             for example in self.source.examples(self.order[place], state["shard_example_idx"]):
                 state["shard_example_idx"] += 1
@@ -159,10 +162,7 @@ def volume_features(schema: Schema, columns: tuple[str, ...], key: VersionKey, r
     """Types of a volume example; arrays of any shape."""
     arrays = {array.name: array for array in schema.arrays}
     return datasets.Features(
-        {
-            name: voxels(arrays[name], None, key, rule) if name in arrays else _plain_feature(name)
-            for name in columns
-        }
+        {name: voxels(arrays[name], None, key, rule) if name in arrays else _plain_feature(name) for name in columns}
     )
 
 

@@ -1,0 +1,1 @@
+"""How the choice of bytes was made."""

@@ -1,0 +1,180 @@
+"""Volumes read back, one known layout only.
+
+Shards are decoded one by one straight into the result, so that nothing in a downloaded file can ask for more memory
+than the tables say the volume has: a general reader follows a zstd frame that claims terabytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import google_crc32c
+import numpy as np
+import numpy.typing as npt
+from numcodecs.zstd import Zstd
+
+from cryodata.errors import DatasetError
+
+READABLE_DTYPES = ("uint8", "uint16", "float16", "float32")
+MAX_METADATA_BYTES = 4 << 20
+
+Fetch = Callable[[str], bytes]
+"gives the bytes of a file by its path in the volume's folder; raises FileNotFoundError"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredArray:
+    """One array of a volume as its metadata describe it, checked against what readers allow."""
+
+    path: str
+    shape_zyx: tuple[int, ...]
+    dtype: np.dtype[Any]
+    chunk: tuple[int, ...]
+    shard: tuple[int, ...]
+
+
+def parse_metadata(raw: bytes, where: str) -> dict[str, Any]:
+    """The root metadata of a volume. Raises DatasetError if they are no consolidated zarr 3 group."""
+    try:
+        if len(raw) > MAX_METADATA_BYTES:
+            raise ValueError(f"{len(raw):,} bytes")
+        root = json.loads(raw)
+        nodes = root["consolidated_metadata"]["metadata"]
+        if root["zarr_format"] != 3 or root["node_type"] != "group" or not isinstance(nodes, dict):
+            raise ValueError("not a zarr 3 group")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DatasetError(f"{where}/zarr.json: no consolidated zarr 3 metadata ({_why(error)})") from None
+    return dict(root)
+
+
+def stored_array(metadata: Mapping[str, Any], path: str, shape_zyx: tuple[int, ...], where: str) -> StoredArray:
+    """The description of one array, refused if it is not exactly of the layout that `write_volume` makes.
+
+    shape_zyx: what the tables say. Raises DatasetError naming what was found and expected.
+    """
+    try:
+        node = metadata["consolidated_metadata"]["metadata"][path]
+        (sharding,) = node["codecs"]
+        inner = sharding["configuration"]
+        array = StoredArray(
+            path=path,
+            shape_zyx=tuple(int(n) for n in node["shape"]),
+            dtype=np.dtype(node["data_type"]).newbyteorder("<"),
+            chunk=tuple(int(n) for n in inner["chunk_shape"]),
+            shard=tuple(int(n) for n in node["chunk_grid"]["configuration"]["chunk_shape"]),
+        )
+        found = {
+            "zarr_format": node["zarr_format"],
+            "node_type": node["node_type"],
+            "data_type": node["data_type"] if node["data_type"] in READABLE_DTYPES else "?",
+            "chunk_grid": node["chunk_grid"]["name"],
+            "separator": node["chunk_key_encoding"],
+            "fill_value": float(node["fill_value"]),
+            "codecs": [sharding["name"], *(codec["name"] for codec in inner["codecs"])],
+            "endian": inner["codecs"][0].get("configuration", {}).get("endian", "little"),
+            "index": [*(codec["name"] for codec in inner["index_codecs"]), inner.get("index_location", "end")],
+            "shape": array.shape_zyx,
+            "chunks": _is_sane(array),
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise DatasetError(f"{where}: array '{path}' has metadata of another layout ({_why(error)})") from None
+    expected = {
+        "zarr_format": 3,
+        "node_type": "array",
+        "data_type": node["data_type"],
+        "chunk_grid": "regular",
+        "separator": {"name": "default", "configuration": {"separator": "/"}},
+        "fill_value": 0.0,
+        "codecs": ["sharding_indexed", "bytes", "zstd", "crc32c"],
+        "endian": "little",
+        "index": ["bytes", "crc32c", "end"],
+        "shape": tuple(shape_zyx),
+        "chunks": True,
+    }
+    for key, value in expected.items():
+        if found[key] != value:
+            raise DatasetError(f"{where}: array '{path}': {key} is {found[key]}; expected {value}")
+    return array
+
+
+def read_array(array: StoredArray, fetch: Fetch, where: str) -> npt.NDArray[Any]:
+    """Decode a whole array, shape (nz, ny, nx), in the type it is stored in.
+
+    Every chunk's crc32c is checked. Raises DatasetError naming the entry, the file, what was found and expected.
+    """
+    result = np.zeros(array.shape_zyx, dtype=array.dtype.newbyteorder("="))
+    scratch = np.empty(array.chunk, dtype=array.dtype)
+    for shard in product(*(range(-(-n // s)) for n, s in zip(array.shape_zyx, array.shard, strict=True))):
+        path = f"{array.path}/c/{'/'.join(map(str, shard))}"
+        try:
+            raw = fetch(path)
+        except FileNotFoundError:
+            continue  # a shard of zeros is not written; that it was not lost, the table of objects tells
+        try:
+            _read_shard(array, raw, shard, scratch, result)
+        except (ValueError, RuntimeError) as error:
+            raise DatasetError(f"{where}/{path}: damaged shard of {len(raw):,} bytes: {_why(error)}") from None
+    return result
+
+
+def _read_shard(
+    array: StoredArray, raw: bytes, shard: tuple[int, ...], scratch: npt.NDArray[Any], result: npt.NDArray[Any]
+) -> None:
+    counts = [s // c for s, c in zip(array.shard, array.chunk, strict=True)]
+    index_bytes = 16 * math.prod(counts)
+    if len(raw) < index_bytes + 4:
+        raise ValueError(f"its index alone has {index_bytes + 4:,}")
+    tail = raw[-index_bytes - 4 :]
+    _check_crc(tail, "index")
+    index = np.frombuffer(tail[:-4], dtype="<u8").reshape(-1, 2)
+    codec = Zstd()
+    first = [i * s for i, s in zip(shard, array.shard, strict=True)]
+    for number, place in enumerate(np.ndindex(*counts)):
+        offset, size = (int(value) for value in index[number])
+        if offset == size == 2**64 - 1:  # an empty chunk: zeros
+            continue
+        start = [f + p * c for f, p, c in zip(first, place, array.chunk, strict=True)]
+        span = [min(c, n - s) for s, c, n in zip(start, array.chunk, array.shape_zyx, strict=True)]
+        if min(span) <= 0 or size < 5 or offset + size > len(raw):
+            raise ValueError(f"chunk {place} claims the bytes {offset} to {offset + size}")
+        chunk = raw[offset : offset + size]
+        _check_crc(chunk, f"chunk {place}")
+        if _frame_size(chunk) != scratch.nbytes:
+            raise ValueError(f"chunk {place} holds {_frame_size(chunk)} bytes; expected {scratch.nbytes}")
+        codec.decode(chunk[:-4], out=scratch)
+        target = tuple(slice(s, s + n) for s, n in zip(start, span, strict=True))
+        result[target] = scratch[tuple(slice(0, n) for n in span)]
+
+
+def _frame_size(frame: bytes) -> int:
+    """Decompressed bytes that a zstd frame claims, -1 if it does not say (RFC 8878, section 3.1.1.1)."""
+    flags = frame[4]
+    size_flag, single_segment = flags >> 6, flags >> 5 & 1
+    start = 5 + (1 - single_segment) + (0, 1, 2, 4)[flags & 3]
+    length = (single_segment, 2, 4, 8)[size_flag]
+    if not length:
+        return -1
+    return int.from_bytes(frame[start : start + length], "little") + (256 if length == 2 else 0)
+
+
+def _check_crc(data: bytes, what: str) -> None:
+    found, expected = google_crc32c.value(data[:-4]), int.from_bytes(data[-4:], "little")
+    if found != expected:
+        raise ValueError(f"crc32c of {what} is {found:08x}; expected {expected:08x}")
+
+
+def _is_sane(array: StoredArray) -> bool:
+    """Chunks tile shards and neither is much larger than the array, so that decoding allocates no more than it."""
+    return len(array.shape_zyx) == len(array.chunk) == len(array.shard) == 3 and all(
+        1 <= c <= 256 and s >= c and s % c == 0 and s < n + c
+        for n, c, s in zip(array.shape_zyx, array.chunk, array.shard, strict=True)
+    )
+
+
+def _why(error: BaseException) -> str:
+    return f"no {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__

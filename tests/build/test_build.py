@@ -1,0 +1,241 @@
+"""Versions, receipts, rejections and splits of a build."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cryodata.build.dataset import Report, Request, build
+from cryodata.build.verify import verify_version
+from cryodata.errors import SourceError, UsageError
+from cryodata.formats.manifest import open_version
+from cryodata.formats.tables import read_table
+from cryodata.formats.volumes import folder_files
+
+TINY = ("maps=2", "residues=40")
+
+
+def simulate(root: Path, *settings: str, version: str | None = None) -> Report:
+    return build(Request("simulated", root, version=version, settings=(*TINY, *settings)))
+
+
+def source_folder(simulated: Report, folder: Path, rows: list[str], header: str = "entry_id,map,model") -> Path:
+    """A source folder over the simulated maps; rows may use {map1}, {model1}, {map2}, {model2}."""
+    made = next(path for path in (simulated.folder / "source").iterdir())
+    files = {
+        f"{kind}{i}": str(made / f"SIM-{i:05d}{suffix}")
+        for i in (1, 2)
+        for kind, suffix in (("map", ".map.gz"), ("model", ".cif"))
+    }
+    folder.mkdir(exist_ok=True)
+    text = "\n".join([header, *(row.format(**files) for row in rows)]) + "\n"
+    (folder / "entries.csv").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_the_first_version_is_0_1_0_and_the_next_must_be_named(tmp_path: Path) -> None:
+    assert simulate(tmp_path).manifest.version == "0.1.0"
+
+    message = r"^dataset 'simulated' has the versions 0\.1\.0; say which one to build, such as --version 0\.2\.0$"
+    with pytest.raises(UsageError, match=message):
+        simulate(tmp_path)
+
+
+def test_the_same_version_with_the_same_result_is_nothing_to_do(tmp_path: Path) -> None:
+    first = simulate(tmp_path)
+    before = folder_files(first.folder)
+
+    again = simulate(tmp_path, version="0.1.0")
+
+    assert (first.created, again.created, again.reused) == (True, False, 2)
+    assert folder_files(first.folder) == before
+
+
+def test_the_same_version_with_another_result_is_refused_and_nothing_is_replaced(tmp_path: Path) -> None:
+    manifest = simulate(tmp_path).folder / "versions/0.1.0.json"
+    before = manifest.read_bytes()
+
+    message = (
+        r"^version 0\.1\.0 of 'simulated' exists with another result and is never replaced; "
+        r"build a new one with --version 0\.2\.0$"
+    )
+    with pytest.raises(UsageError, match=message):
+        simulate(tmp_path, "maps=3", version="0.1.0")
+
+    assert manifest.read_bytes() == before
+
+
+def test_a_new_version_shares_the_volumes_of_the_old_one(tmp_path: Path) -> None:
+    first = simulate(tmp_path)
+    before = dict((path, sha) for path, _, sha in folder_files(first.folder / "volumes"))
+
+    second = simulate(tmp_path, "maps=3", version="0.2.0")
+
+    after = dict((path, sha) for path, _, sha in folder_files(second.folder / "volumes"))
+    assert second.reused == 2
+    assert before.items() <= after.items()
+    assert second.manifest.parent == "0.1.0"
+    assert json.loads((second.folder / "latest.json").read_bytes()) == {"version": "0.2.0"}
+
+
+def test_a_parameter_that_changes_bytes_makes_new_volumes_and_one_that_selects_does_not(tmp_path: Path) -> None:
+    simulate(tmp_path)
+
+    assert simulate(tmp_path, "max_resolution=3.9", version="0.2.0").reused == 2
+    assert simulate(tmp_path, "density=float32", version="0.3.0").reused == 0
+
+
+def test_units_keep_the_split_that_their_parent_gave_them(tmp_path: Path, simulated: Report) -> None:
+    folder = tmp_path / "source"
+    source_folder(simulated, folder, ["A,{map1},{model1},test"], "entry_id,map,model,split")
+    build(Request("cryo2struct", tmp_path, folder))
+    source_folder(simulated, folder, ["A,{map1},{model1}", "B,{map2},{model2}"])
+
+    report = build(Request("cryo2struct", tmp_path, folder, version="0.2.0", settings=("max_resolution=none",)))
+    anew = build(
+        Request("cryo2struct", tmp_path, folder, version="0.3.0", settings=("max_resolution=none", "parent=none"))
+    )
+
+    def split_of_a(report: Report) -> str:
+        table = read_table(report.folder / report.manifest.tables / "entries.parquet").to_pylist()
+        return next(row["split_resolution"] for row in table if row["entry_id"] == "A")
+
+    assert split_of_a(report) == "test"
+    assert split_of_a(anew) != "test"
+
+
+def test_the_same_map_and_model_under_two_ids_is_a_duplicate(tmp_path: Path, simulated: Report) -> None:
+    folder = source_folder(simulated, tmp_path / "s", ["B,{map1},{model1}", "A,{map1},{model1}", "C,{map2},{model2}"])
+
+    report = build(Request("cryo2struct", tmp_path, folder, settings=("max_resolution=none",)))
+
+    assert [(item.entry_id, item.code, item.message) for item in report.rejected] == [
+        ("B", "duplicate_entry", "map and model are those of A, byte for byte after decompression")
+    ]
+
+
+def test_a_model_beside_its_map_is_rejected_and_the_reason_told(tmp_path: Path, simulated: Report) -> None:
+    folder = source_folder(simulated, tmp_path / "s", ["A,{map1},{model2}", "B,{map2},{model2}"])
+
+    report = build(Request("cryo2struct", tmp_path, folder, settings=("max_resolution=none",)))
+
+    assert [(item.entry_id, item.code) for item in report.rejected] == [("A", "model_does_not_fit")]
+
+
+def test_a_list_of_ids_and_a_limit_choose_entries(tmp_path: Path, simulated: Report) -> None:
+    folder = source_folder(simulated, tmp_path / "s", ["A,{map1},{model1}", "B,{map2},{model2}"])
+    ids = tmp_path / "ids"
+    ids.write_text("B\n", encoding="utf-8")
+    settings = ("max_resolution=none",)
+
+    by_id = build(Request("cryo2struct", tmp_path, folder, name="one", ids=ids, settings=settings))
+    by_limit = build(Request("cryo2struct", tmp_path, folder, name="two", limit=1, settings=settings))
+    ids.write_text("B\nX\n", encoding="utf-8")
+
+    assert by_id.manifest.counts["entries"] == by_limit.manifest.counts["entries"] == 1
+    with pytest.raises(SourceError, match="ids that the source does not have: X$"):
+        build(Request("cryo2struct", tmp_path, folder, name="three", ids=ids, settings=settings))
+
+
+def test_an_empty_dataset_is_a_dataset(tmp_path: Path, simulated: Report) -> None:
+    folder = source_folder(simulated, tmp_path / "s", ["A,{map1},{model1}"])
+
+    report = build(Request("cryo2struct", tmp_path, folder))
+
+    assert report.manifest.counts["rejected"] == {"resolution_out_of_range": 1}
+    assert verify_version(open_version(tmp_path, "cryo2struct"), deep=True).faults == ()
+
+
+def test_the_manifest_tells_no_time_host_or_path_and_is_small(simulated: Report) -> None:
+    raw = (simulated.folder / "versions/0.1.0.json").read_bytes()
+
+    assert len(raw) < 100_000
+    assert str(simulated.folder.parent) not in raw.decode()
+    assert not {"host", "time", "date", "began"} & set(json.loads(raw))
+
+
+@pytest.mark.parametrize("setting", ["nope=1", "maps", "maps=-1", "density=float8", "label_volumes=perhaps"])
+def test_a_wrong_setting_is_refused_before_any_work(tmp_path: Path, setting: str) -> None:
+    with pytest.raises(UsageError, match=f"^--set {setting}: "):
+        build(Request("simulated", tmp_path, settings=(setting,)))
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_split_list_is_honoured_and_its_path_not_recorded(tmp_path: Path) -> None:
+    listed = tmp_path / "my_splits.csv"
+    listed.write_text("id,split\nSIM-00001,test\n", encoding="utf-8")
+
+    report = simulate(tmp_path, f"splits={listed}")
+
+    assert report.manifest.counts["entries_by_split"] == {"test": 1, "train": 1}
+    assert "my_splits" not in (report.folder / "versions/0.1.0.json").read_text()
+
+
+def damaged(simulated: Report, tmp_path: Path) -> Path:
+    shutil.copytree(simulated.folder, tmp_path / "simulated")
+    return tmp_path / "simulated"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "deep", "fault"),
+    [
+        ("volumes/*/*/density/c/0/0/0", False, "damaged shard"),
+        ("volumes/*/*/labels/atom/0/c/0/0/0", False, "damaged shard"),
+        ("volumes/*/*/labels/amino/zarr.json", True, "sha256"),
+        ("volumes/*/*/zarr.json", False, "other bytes than the table of objects says"),
+        ("tables/*/atoms-*.parquet", False, "sha256"),
+        ("tables/*/entries.parquet", False, "sha256"),
+        ("tables/*/README.md", False, "sha256"),
+    ],
+)
+def test_verify_finds_one_flipped_bit_anywhere(
+    simulated: Report, tmp_path: Path, pattern: str, deep: bool, fault: str
+) -> None:
+    folder = damaged(simulated, tmp_path)
+    path = next(folder.glob(pattern))
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    path.write_bytes(raw)
+
+    faults = verify_version(open_version(tmp_path, "simulated"), deep).faults
+
+    assert any(fault in item for item in faults), faults
+
+
+@pytest.mark.parametrize("pattern", ["volumes/*/*/density/c/0/0/0", "tables/*/subgrids-train-*.parquet"])
+def test_verify_names_a_missing_file(simulated: Report, tmp_path: Path, pattern: str) -> None:
+    folder = damaged(simulated, tmp_path)
+    path = next(folder.glob(pattern))
+    path.unlink()
+
+    faults = verify_version(open_version(tmp_path, "simulated"), deep=False).faults
+
+    assert any("missing" in item and path.name in item for item in faults), faults
+
+
+def test_a_volume_that_lost_a_file_is_made_again_by_the_same_command(simulated: Report, tmp_path: Path) -> None:
+    folder = damaged(simulated, tmp_path)
+    before = folder_files(folder / "volumes")
+    next(folder.glob("volumes/*/*/density/c/0/0/0")).unlink()
+    settings = ("maps=4", "residues=60", "resolution=3.5")
+
+    report = build(Request("simulated", tmp_path, version="0.1.0", settings=settings))
+
+    assert (report.reused, report.created) == (3, False)
+    assert folder_files(folder / "volumes") == before
+
+
+def test_strict_makes_rejections_an_error(tmp_path: Path, simulated: Report) -> None:
+    folder = source_folder(simulated, tmp_path / "s", ["A,{map1},{model1}"])
+    base = [sys.executable, "-m", "cryodata", "build", "cryo2struct", "--source", str(folder), "--root", str(tmp_path)]
+
+    lenient = subprocess.run([*base, "--as", "a", "--workers", "0"], capture_output=True, check=False)
+    strict = subprocess.run([*base, "--as", "b", "--workers", "0", "--strict"], capture_output=True, check=False)
+
+    assert (lenient.returncode, strict.returncode) == (0, 1)

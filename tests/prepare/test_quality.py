@@ -1,0 +1,89 @@
+"""Where the map lies, and whether the model lies in it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cryodata.core.volume import Volume
+from cryodata.prepare.quality import find_frame, fit, fit_shift, moments, sample_trilinear, share_outside
+
+
+def blob(origin: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Volume:
+    """A peak at index (20, 12, 8), 3 voxels wide."""
+    z, y, x = np.ogrid[:40, :24, :16]
+    data = np.exp(-((z - 20) ** 2 + (y - 12) ** 2 + (x - 8) ** 2) / 18.0).astype(np.float32)
+    return Volume(data, np.ones(3), np.array(origin))
+
+
+PEAK_XYZ = np.array([[8.0, 12.0, 20.0]])
+
+
+def test_trilinear_values_by_hand() -> None:
+    data = np.arange(8, dtype=np.float32).reshape(2, 2, 2)
+    # the centre of the cube is the mean of its corners; a corner is itself; outside is 0
+    places = np.array([[0.5, 0.5, 0.5], [1, 1, 1], [0, 0, 0.25], [1.01, 0, 0], [0, -0.01, 0]])
+
+    assert sample_trilinear(data, places).tolist() == [3.5, 7.0, 0.25, 0.0, 0.0]
+
+
+def test_moments_are_those_of_the_whole_map() -> None:
+    data = np.random.Generator(np.random.PCG64(0)).normal(3, 2, (7, 8, 9)).astype(np.float32)
+
+    assert moments(data).mean == pytest.approx(data.mean(dtype=np.float64))
+    assert moments(data).sd == pytest.approx(data.std(dtype=np.float64))
+
+
+def test_one_bad_voxel_shows_in_the_moments() -> None:
+    data = np.zeros((3, 3, 3), np.float32)
+    data[1, 1, 1] = np.nan
+
+    assert np.isnan(moments(data).mean)
+
+
+def test_a_model_on_the_peak_fits_and_one_beside_it_does_not() -> None:
+    volume = blob()
+
+    assert fit(volume, PEAK_XYZ, moments(volume.data)) > 2
+    assert fit(volume, PEAK_XYZ + 11, moments(volume.data)) < 0
+
+
+def test_the_headers_frame_holds_if_the_model_fits_there() -> None:
+    volume = blob((5.0, 5.0, 5.0))
+    frames = {"nstart": np.zeros(3), "origin": np.full(3, 5.0), "zero": np.zeros(3), "sum": np.full(3, 5.0)}
+
+    found = find_frame(volume, frames, "origin", PEAK_XYZ + 5, moments(volume.data))
+
+    assert found.frame == "origin"
+    assert list(found.fits) == ["origin"]
+
+
+def test_otherwise_the_first_frame_that_fits_holds() -> None:
+    volume = blob()
+    frames = {"nstart": np.full(3, -9.0), "origin": np.full(3, 30.0), "zero": np.zeros(3), "sum": np.full(3, 21.0)}
+
+    found = find_frame(volume, frames, "origin", PEAK_XYZ - 9, moments(volume.data))
+
+    assert found.frame == "nstart"
+    assert sorted(found.fits) == ["nstart", "origin", "sum", "zero"]
+
+
+def test_without_any_fit_the_headers_frame_stays() -> None:
+    volume = blob()
+    frames = dict.fromkeys(("nstart", "origin", "zero", "sum"), np.full(3, 500.0))
+
+    assert find_frame(volume, frames, "nstart", PEAK_XYZ, moments(volume.data)).frame == "nstart"
+
+
+def test_a_true_fit_beats_almost_every_shift() -> None:
+    volume = blob()
+
+    assert fit_shift(volume, PEAK_XYZ, moments(volume.data)) >= 0.98
+    assert fit_shift(volume, PEAK_XYZ + 11, moments(volume.data)) < 0.5
+
+
+def test_outside_begins_half_a_voxel_beyond_the_outer_points() -> None:
+    volume = blob()
+
+    assert share_outside(volume, np.array([[-0.5, 0, 0], [15.5, 23.5, 39.5]])) == 0.0
+    assert share_outside(volume, np.array([[-0.51, 0, 0], [0, 0, 39.51], [0, 0, 0], [0, 0, 0]])) == 0.5

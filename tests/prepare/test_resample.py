@@ -1,0 +1,65 @@
+"""A grid of equal spacing, the origin kept, exactly 0 beyond the data."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cryodata.core.volume import Volume
+from cryodata.prepare.resample import resample, resampled_size
+
+
+def ramp(shape: tuple[int, int, int], voxel: float) -> Volume:
+    z, y, x = np.meshgrid(*(np.arange(n) * voxel for n in shape), indexing="ij")
+    return Volume((100 * z + 10 * y + x).astype(np.float32), np.full(3, voxel), np.array([1.0, 2.0, 3.0]))
+
+
+@pytest.mark.parametrize(
+    ("count", "voxel", "expected"),
+    [
+        (300, 0.727, 218),  # 218.1: the paper's figure 7
+        (312, 0.637, 198),  # 198.7: the paper's figure 13
+        (100, 1.05, 105),  # 105.0, however it is rounded
+        (100, float(np.float32(1.05)), 105),
+        (500, 0.9999995, 500),  # the same spacing: left as it is, not 499
+    ],
+)
+def test_the_size_is_truncated_not_rounded(count: int, voxel: float, expected: int) -> None:
+    assert resampled_size(count, voxel, 1.0) == expected
+
+
+@pytest.mark.parametrize("voxel", [0.5, 0.8, 1.3, 2.0])
+def test_a_linear_ramp_is_reproduced_where_there_is_data_and_is_zero_beyond(voxel: float) -> None:
+    volume = ramp((12, 9, 7), voxel)
+
+    result = resample(volume)
+
+    z, y, x = np.meshgrid(*(np.arange(n, dtype=float) for n in result.data.shape), indexing="ij")
+    inside = (z <= 11 * voxel + 1e-9) & (y <= 8 * voxel + 1e-9) & (x <= 6 * voxel + 1e-9)
+    assert not inside.all() or voxel < 1
+    assert np.allclose(result.data, np.where(inside, 100 * z + 10 * y + x, 0), rtol=1e-6)
+    assert not result.data[~inside].any()
+
+
+def test_the_origin_is_kept_and_the_spacing_exact() -> None:
+    result = resample(ramp((10, 10, 10), 1.1))
+
+    assert result.origin_xyz.tolist() == [1.0, 2.0, 3.0]
+    assert result.voxel_size_xyz.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_the_same_spacing_changes_no_bit() -> None:
+    volume = ramp((5, 6, 7), 1.0 + 1e-8)
+
+    assert np.array_equal(volume.data, resample(volume).data)
+
+
+def test_axes_may_differ() -> None:
+    volume = Volume(np.ones((10, 10, 10), np.float32), np.array([1.0, 2.0, 0.5]), np.zeros(3))
+
+    assert resample(volume).data.shape == (5, 20, 10)
+
+
+def test_a_volume_smaller_than_a_step_is_refused() -> None:
+    with pytest.raises(ValueError, match="smaller than one step of 1 A"):
+        resample(ramp((1, 4, 4), 0.5))

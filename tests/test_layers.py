@@ -1,0 +1,104 @@
+"""Imports point down only, also inside functions; each outside format library has one home; importing is light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+BELOW = {
+    "errors": set(),
+    "core": {"errors"},
+    "prepare": {"core", "errors"},
+    "formats": {"core", "errors"},
+    "build": {"prepare", "formats", "core", "errors"},
+    "read": {"prepare", "formats", "core", "errors"},
+}
+"what each layer may import of cryodata besides itself; everything else (cli, console, demo) is above and free"
+
+HOMES = {
+    "mrcfile": {"formats/mrc.py"},
+    "isal": {"formats/inflate.py", "formats/mrc.py"},
+    "gemmi": {"formats/structure.py", "prepare/simulate.py"},
+    "zarr": {"formats/volumes.py"},
+    "numcodecs": {"formats/volume_reader.py"},
+    "datasets": {"read/hf.py"},
+    "dask": {"build/run.py"},
+    "distributed": {"build/run.py"},
+    "torch": {"demo.py"},
+    "matplotlib": {"demo.py"},
+    "click": {"cli.py"},
+    "rich": {"console.py"},
+}
+
+CORE_MAY_IMPORT = {"numpy", "cryodata"} | set(sys.stdlib_module_names)
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every module that a file imports anywhere, function bodies and type-checking blocks too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return found
+
+
+def sources() -> list[Path]:
+    return sorted((PROJECT / "cryodata").rglob("*.py"))
+
+
+def layer_of(path: Path) -> str:
+    return path.relative_to(PROJECT / "cryodata").parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(PROJECT)))
+def test_a_layer_imports_only_what_lies_below_it(path: Path) -> None:
+    layer = layer_of(path)
+    if layer not in BELOW:
+        return
+    inside = {name.split(".")[1] for name in imports_of(path) if name.startswith("cryodata.") and name.count(".")}
+    packages = {name for name in inside if name in BELOW or (PROJECT / "cryodata" / f"{name}.py").exists()}
+
+    assert packages - {layer} <= BELOW[layer]
+
+
+def test_no_layer_imports_a_builder() -> None:
+    guilty = [str(path) for path in sources() if any(name.startswith("cryodata_builders") for name in imports_of(path))]
+
+    assert guilty == []
+
+
+@pytest.mark.parametrize("path", sorted((PROJECT / "cryodata" / "core").glob("*.py")), ids=lambda path: path.name)
+def test_core_needs_numpy_and_the_standard_library_alone(path: Path) -> None:
+    assert {name.split(".")[0] for name in imports_of(path)} - CORE_MAY_IMPORT == set()
+
+
+@pytest.mark.parametrize("library", sorted(HOMES))
+def test_an_outside_library_is_imported_where_it_lives(library: str) -> None:
+    found = {
+        str(path.relative_to(PROJECT / "cryodata"))
+        for path in sources()
+        if any(name.split(".")[0] == library for name in imports_of(path))
+    }
+
+    assert found == HOMES[library]
+
+
+def test_importing_cryodata_loads_nothing_heavy() -> None:
+    heavy = "torch dask distributed datasets zarr pyarrow gemmi mrcfile numpy matplotlib"
+    code = f"import sys, cryodata; print([name for name in '{heavy}'.split() if name in sys.modules])"
+
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("path", [*sources(), *sorted((PROJECT / "builders").glob("*.py"))], ids=lambda path: path.name)
+def test_no_file_is_longer_than_a_room(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 270
