@@ -21,12 +21,16 @@ from cryodata.core.splits import TRAIN, VALIDATION
 from cryodata.errors import UsageError
 from cryodata.formats.mrc import write_map
 from cryodata.formats.structure import write_mmcif
-from cryodata.prepare.simulate import density_of, random_protein
+from cryodata.prepare.potential import density_of
+from cryodata.prepare.simulate import random_protein
 
 from .cryo2struct import Cryo2Struct
 
 REVISION = 1
 "raised whenever the same settings give other files"
+
+RADIUS, MARGIN = 40.0, 16.0
+"A; of the sphere that a model keeps to, and between it and the faces of the map: maps of about 100 A"
 
 VALIDATION_EVERY = 4
 "every fourth map is held out: 6 train and 2 validation of 8"
@@ -73,11 +77,12 @@ class Simulated(Cryo2Struct):
         if map_path.exists() and model_path.exists():
             return entry
         seed = parameters["map_seed"] * 100_000 + int(entry.entry_id.removeprefix("SIM-"))
-        model = random_protein(seed, chains=2, residues=parameters["residues"] // 2)
+        model = random_protein(seed, chains=2, residues=parameters["residues"] // 2, radius=RADIUS)
         density = density_of(
             model,
             resolution=parameters["resolution"],
             voxel_size=parameters["voxel_size"],
+            margin=MARGIN,
             noise=parameters["noise"],
             seed=seed,
         )

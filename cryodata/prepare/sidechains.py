@@ -78,6 +78,7 @@ TURN = ((62.0, 34.0), (75.0, 5.0))
 # Loops: alpha, polyproline II, beta, left-handed, and how often; round numbers of our own
 LOOP = np.array([(-65.0, -40.0), (-70.0, 145.0), (-120.0, 130.0), (60.0, 40.0)])
 LOOP_WEIGHTS = (0.28, 0.40, 0.25, 0.07)
+LMIN, LMAX = 3, 8
 HELIX_SPREAD, STRAND_SPREAD, LOOP_SPREAD = 3.0, 0.3, 12.0
 "standard deviations of phi and psi, degrees; small in a sheet, whose hydrogen bonds bear no more"
 
@@ -102,22 +103,16 @@ class Segment:
         return np.asarray(mean + self.spread[:, None] * rng.standard_normal(mean.shape))
 
 
-def plan_chain(rng: np.random.Generator, residues: int) -> list[Segment]:
-    """Random segments of together `residues` residues: helices of 9 to 19, sheets of 2 to 4 strands of 4 to 8."""
-    plan: list[Segment] = []
-    left = residues
-    while left > 0:
-        loop = int(rng.integers(3, 7))
-        room = left - loop - 3  # a chain ends in a loop
-        length, strand, strands = int(rng.integers(9, 20)), 2 * int(rng.integers(2, 5)), int(rng.integers(2, 5))
-        if rng.random() < 0.5 and strands * (strand + 2) - 2 <= room:
-            plan.append(_segment(loop, _sheet(strand, strands), STRAND, STRAND_SPREAD))
-        elif room >= 8:
-            plan.append(_segment(loop, [ALPHA] * min(length, room), HELIX, HELIX_SPREAD))
-        else:
-            plan.append(_segment(left, [], COIL, LOOP_SPREAD))
-        left -= len(plan[-1].spread)
-    return plan
+def next_segment(rng: np.random.Generator, left: int) -> Segment:
+    """A random segment of at most `left` residues: helix of 8 to 18, sheet of 2 to 4 strands, or the loop at the end."""
+    loop = int(rng.integers(LMIN, LMAX))
+    room = left - loop - 3  # a chain ends in a loop
+    length, strand, strands = int(rng.integers(9, 19)), 2 * int(rng.integers(2, 5)), int(rng.integers(2, 5))
+    if rng.random() < 0.5 and strands * (strand + 2) - 2 <= min(room, 30):
+        return _segment(loop, _sheet(strand, strands), STRAND, STRAND_SPREAD)
+    if room >= 8:
+        return _segment(loop, [ALPHA] * min(length, room), HELIX, HELIX_SPREAD)
+    return _segment(left, [], COIL, LOOP_SPREAD)
 
 
 def _sheet(length: int, strands: int) -> list[tuple[float, float]]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from cryodata.core.model import COIL, AtomicModel
 from cryodata.core.volume import FloatArray, Volume
-from cryodata.prepare.sidechains import FREQUENCIES, REACH, SIDE_CHAINS, Segment, all_atoms, cross, grow, plan_chain, unit
+from cryodata.prepare.sidechains import FREQUENCIES, REACH, SIDE_CHAINS, Segment, all_atoms, cross, grow, next_segment, unit
 
 MIN_CA, MIN_ATOM = 4.0, 2.7
 "least distances of CAs, and of all backbone atoms and CBs, of residues three or more apart, A"
@@ -25,10 +25,11 @@ ROOMY_CB = 6.5
 CANDIDATES, STEPS, ATTEMPTS = 512, 60, 20
 "foldings of a segment tried at once, such trials before a chain is begun anew, chains before giving up"
 W1=5.
+BACK=4
 HARD=3.8
 LOOK=10
 W2=.3
-W3=2.
+W3=6.
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +54,7 @@ class _Chain:
     "N, CA, C, O, CB of each residue, float64 (n, 5, 3), A"
 
     phi: FloatArray
+    psi: FloatArray
     "float64 (n,), degrees"
 
     secondary: npt.NDArray[np.uint8]
@@ -74,7 +76,7 @@ def random_protein(seed: int, *, chains: int = 2, residues: int = 120, radius: f
     for index in range(chains):
         placed = np.concatenate([np.empty((0, 5, 3)), *(chain.backbone for chain in folded)])
         room = _Room(placed, np.roll(centres, -index, axis=0), radius - REACH)
-        attempts = (_fold(rng, plan_chain(rng, residues), room) for _ in range(ATTEMPTS))
+        attempts = (_fold(rng, residues, room) for _ in range(ATTEMPTS))
         chain = next((chain for chain in attempts if chain is not None), None)
         if chain is None:
             raise ValueError(
@@ -102,26 +104,27 @@ def _frames(rng: np.random.Generator, count: int) -> FloatArray:
     return np.stack([x, cross(z, x), z], axis=1)
 
 
-def _fold(rng: np.random.Generator, plan: list[Segment], room: _Room) -> _Chain | None:
-    """Segment by segment, the best of some random foldings; a dead end takes the segment before it back."""
-    grown: list[tuple[FloatArray, FloatArray]] = []  # backbone (n, 5, 3) and phi, psi (n, 2) of each segment
+def _fold(rng: np.random.Generator, residues: int, room: _Room) -> _Chain | None:
+    """Segment by segment, the best of some random foldings; a dead end takes the last few segments back."""
+    parts: list[_Chain] = []
     for _ in range(STEPS):
-        if len(grown) == len(plan):
-            backbone, torsions = (np.concatenate(part) for part in zip(*grown, strict=True))
-            return _Chain(backbone, torsions[:, 0], np.concatenate([segment.secondary for segment in plan]))
-        chain = np.concatenate([np.empty((0, 5, 3)), *(part for part, _ in grown)])
-        if grown:
-            anchors, psi = np.repeat(chain[-1:, :3], CANDIDATES, axis=0), grown[-1][1][-1, 1]
+        chain = np.concatenate([np.empty((0, 5, 3)), *(part.backbone for part in parts)])
+        if len(chain) == residues:
+            phi = np.concatenate([part.phi for part in parts])
+            return _Chain(chain, phi, phi, np.concatenate([part.secondary for part in parts]))
+        if parts:
+            anchors, psi = np.repeat(chain[-1:, :3], CANDIDATES, axis=0), parts[-1].psi[-1]
         else:  # any three points that are not in line can act as the residue before the first
             anchors = _frames(rng, CANDIDATES) + rng.normal(0, 10, (CANDIDATES, 1, 3)) + room.centres_xyz[0]
             psi = 0.0
-        torsions = plan[len(grown)].draw(rng, CANDIDATES)
+        segment = next_segment(rng, residues - len(chain))
+        torsions = segment.draw(rng, CANDIDATES)
         foldings = grow(anchors, np.full(CANDIDATES, psi), torsions)
         best = _best(foldings, chain, room)
         if best is not None:
-            grown.append((foldings[best], torsions[best]))
+            parts.append(_Chain(foldings[best], *torsions[best].T, segment.secondary))
         else:
-            grown = grown[:-1]
+            del parts[-int(rng.integers(1, BACK)) :]
     return None
 
 
