@@ -24,7 +24,7 @@ BELOW = {
 HOMES = {
     "mrcfile": {"formats/mrc.py"},
     "isal": {"formats/inflate.py", "formats/mrc.py"},
-    "gemmi": {"formats/structure.py", "prepare/simulate.py"},
+    "gemmi": {"formats/structure.py", "prepare/potential.py"},
     "zarr": {"formats/volumes.py"},
     "numcodecs": {"formats/volume_reader.py"},
     "datasets": {"read/hf.py"},

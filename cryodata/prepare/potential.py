@@ -37,7 +37,8 @@ def density_of(
     calculator = gemmi.DensityCalculatorE()
     calculator.blur = BLUR_PER_RESOLUTION2 * resolution**2
     calculator.cutoff = CUTOFF
-    calculator.grid.set_unit_cell(gemmi.UnitCell(*(shape_xyz * voxel_size), 90, 90, 90))
+    a, b, c = (float(length) for length in shape_xyz * voxel_size)
+    calculator.grid.set_unit_cell(gemmi.UnitCell(a, b, c, 90, 90, 90))
     calculator.grid.set_size(*(int(count) for count in shape_xyz))
     calculator.add_model_density_to_grid(_gemmi_model(model, origin))
     density = np.ascontiguousarray(np.asarray(calculator.grid, dtype=np.float32).transpose(2, 1, 0))
@@ -69,5 +70,5 @@ def _noise(shape: tuple[int, ...], voxel_size: float, resolution: float, seed: i
     for axis, frequency in enumerate(frequencies):
         falloff = np.exp(-((frequency * resolution) ** 2)).astype(np.float32)
         amplitudes *= falloff.reshape([-1 if i == axis else 1 for i in range(len(shape))])
-    noise = np.fft.irfftn(amplitudes, shape)
+    noise = np.fft.irfftn(amplitudes, shape, axes=range(len(shape)))
     return np.asarray(noise / noise.std(), dtype=np.float32)

@@ -78,7 +78,9 @@ TURN = ((62.0, 34.0), (75.0, 5.0))
 # Loops: alpha, polyproline II, beta, left-handed, and how often; round numbers of our own
 LOOP = np.array([(-65.0, -40.0), (-70.0, 145.0), (-120.0, 130.0), (60.0, 40.0)])
 LOOP_WEIGHTS = (0.28, 0.40, 0.25, 0.07)
-LMIN, LMAX = 3, 8
+LOOP_LENGTHS = (3, 8)
+"residues of a loop: at least, and less than"
+
 HELIX_SPREAD, STRAND_SPREAD, LOOP_SPREAD = 3.0, 0.3, 12.0
 "standard deviations of phi and psi, degrees; small in a sheet, whose hydrogen bonds bear no more"
 
@@ -104,8 +106,8 @@ class Segment:
 
 
 def next_segment(rng: np.random.Generator, left: int) -> Segment:
-    """A random segment of at most `left` residues: helix of 8 to 18, sheet of 2 to 4 strands, or the loop at the end."""
-    loop = int(rng.integers(LMIN, LMAX))
+    """A random segment of at most `left` residues: helix, sheet of 2 to 4 strands, or the last loop."""
+    loop = int(rng.integers(*LOOP_LENGTHS))
     room = left - loop - 3  # a chain ends in a loop
     length, strand, strands = int(rng.integers(9, 19)), 2 * int(rng.integers(2, 5)), int(rng.integers(2, 5))
     if rng.random() < 0.5 and strands * (strand + 2) - 2 <= min(room, 30):

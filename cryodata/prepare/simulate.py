@@ -1,20 +1,25 @@
-"""Made-up protein models, and the densities they would give.
-
-gemmi is imported here for its electron scattering factors: physics, not a file format.
-"""
+"""Made-up protein models: random sequences folded into helices, sheets and loops, without clashes."""
 
 from __future__ import annotations
 
 import string
 from dataclasses import dataclass
 
-import gemmi
 import numpy as np
 import numpy.typing as npt
 
 from cryodata.core.model import COIL, AtomicModel
-from cryodata.core.volume import FloatArray, Volume
-from cryodata.prepare.sidechains import FREQUENCIES, REACH, SIDE_CHAINS, Segment, all_atoms, cross, grow, next_segment, unit
+from cryodata.core.volume import FloatArray
+from cryodata.prepare.sidechains import (
+    FREQUENCIES,
+    REACH,
+    SIDE_CHAINS,
+    all_atoms,
+    cross,
+    grow,
+    next_segment,
+    unit,
+)
 
 MIN_CA, MIN_ATOM = 4.0, 2.7
 "least distances of CAs, and of all backbone atoms and CBs, of residues three or more apart, A"
@@ -24,12 +29,19 @@ ROOMY_CB = 6.5
 
 CANDIDATES, STEPS, ATTEMPTS = 512, 60, 20
 "foldings of a segment tried at once, such trials before a chain is begun anew, chains before giving up"
-W1=5.
-BACK=4
-HARD=3.8
-LOOK=10
-W2=.3
-W3=6.
+BACK = 4
+"segments that a dead end may take back, less one"
+
+LEAST_CB = 3.8
+"CBs of different parts of a fold are never closer, A"
+
+TRIED = 10
+"of the best foldings of a segment, how many are looked at atom by atom"
+
+CROWD_WEIGHT, AHEAD_WEIGHT, TRESPASS_WEIGHT = 5.0, 0.3, 6.0
+"""what counts against a folding besides its distance from its own centre (A^2): crowded CBs (per A), where its end
+points to (per A^2), residues nearer to another chain's centre (per A^2); found by trial: folds
+are found and are compact"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,7 +134,8 @@ def _fold(rng: np.random.Generator, residues: int, room: _Room) -> _Chain | None
         foldings = grow(anchors, np.full(CANDIDATES, psi), torsions)
         best = _best(foldings, chain, room)
         if best is not None:
-            parts.append(_Chain(foldings[best], *torsions[best].T, segment.secondary))
+            phi, psi_best = torsions[best].T
+            parts.append(_Chain(foldings[best], phi, psi_best, segment.secondary))
         else:
             del parts[-int(rng.integers(1, BACK)) :]
     return None
@@ -133,7 +146,7 @@ def _best(foldings: FloatArray, chain: FloatArray, room: _Room) -> int | None:
     others = np.concatenate([room.placed, chain[:-3]])[:, 4]
     rows = np.flatnonzero((np.square(foldings[:, :, 1]).sum(axis=2) <= room.radius**2).all(axis=1))
     gaps = _distances(foldings[rows, :, 4].reshape(-1, 3), others).reshape(len(rows), foldings.shape[1] * len(others))
-    keep = gaps.min(axis=1, initial=np.inf) >= HARD
+    keep = gaps.min(axis=1, initial=np.inf) >= LEAST_CB
     rows, gaps = rows[keep], gaps[keep]
     ca = foldings[rows, :, 1]
     pull = np.square(ca[:, :, None] - room.centres_xyz).sum(axis=3)  # (m, n, chains)
@@ -141,9 +154,13 @@ def _best(foldings: FloatArray, chain: FloatArray, room: _Room) -> int | None:
     crowd = np.maximum(ROOMY_CB - gaps, 0).sum(axis=1)
     # where the next segment would go on to: out of the sphere is a dead end
     ahead = ca[:, -1] + 2 * (ca[:, -1] - ca[:, -min(4, ca.shape[1])]) - room.centres_xyz[0]
-    score = (pull[:, :, 0] + W3 * trespass).mean(axis=1) + W1 * crowd + W2 * np.square(ahead).sum(axis=1)
+    score = (
+        (pull[:, :, 0] + TRESPASS_WEIGHT * trespass).mean(axis=1)
+        + CROWD_WEIGHT * crowd
+        + AHEAD_WEIGHT * np.square(ahead).sum(axis=1)
+    )
     in_order = rows[np.argsort(score, kind="stable")]
-    return next((int(m) for m in in_order[:LOOK] if _clear(foldings[m], chain, room.placed)), None)
+    return next((int(m) for m in in_order[:TRIED] if _clear(foldings[m], chain, room.placed)), None)
 
 
 def _clear(folding: FloatArray, chain: FloatArray, placed: FloatArray) -> bool:
@@ -158,8 +175,9 @@ def _clear(folding: FloatArray, chain: FloatArray, placed: FloatArray) -> bool:
 
 def _distances(a: FloatArray, b: FloatArray) -> FloatArray:
     """From each of a (n, 3) to each of b (m, 3), (n, m)."""
-    square = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1) - 2 * a @ b.T
-    return np.sqrt(np.maximum(square, 0))
+    # axis by axis, not by a matrix product: BLAS rounds as the processor likes, and a fold hangs on it
+    square = sum(np.square(a[:, axis, None] - b[None, :, axis]) for axis in range(3))
+    return np.asarray(np.sqrt(square), dtype=np.float64)
 
 
 def _model(rng: np.random.Generator, folded: list[_Chain]) -> AtomicModel:
@@ -188,14 +206,16 @@ def _model(rng: np.random.Generator, folded: list[_Chain]) -> AtomicModel:
     )
 
 
-def _b_factors(rng, ca, secondary, index):
+def _b_factors(
+    rng: np.random.Generator, ca: FloatArray, secondary: npt.NDArray[np.uint8], index: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float32]:
     """Low in the core, higher outside, in loops and toward the tips of side chains, smooth along the chain."""
     depth = np.linalg.norm(ca - ca.mean(axis=0), axis=1)
     rough = 20 + 20 * (depth / depth.max()) ** 2 + 6 * (secondary == COIL) + rng.normal(0, 4, len(ca))
     smooth = np.convolve(np.pad(rough, 3, mode="edge"), np.ones(7) / 7, mode="valid")
     first = np.searchsorted(index, np.arange(len(ca)))
     tip = np.maximum(np.arange(len(index)) - first[index] - 4, 0)  # 0 for the backbone and CB
-    return np.round(np.clip(smooth[index] + 2 * tip, 15, 80), 2).astype(np.float32)
+    return np.asarray(np.round(np.clip(smooth[index] + 2 * tip, 15, 80), 2), dtype=np.float32)
 
 
 def _sequence(rng: np.random.Generator, chain: _Chain) -> npt.NDArray[np.str_]:
@@ -208,27 +228,3 @@ def _sequence(rng: np.random.Generator, chain: _Chain) -> npt.NDArray[np.str_]:
         count = min(len(out), len(into))
         names[out[:count]], names[into[:count]] = names[into[:count]], names[out[:count]]
     return names
-
-
-def density_of(
-    model: AtomicModel, *, resolution: float, voxel_size: float, margin: float = 10.0, noise: float = 0.0, seed: int = 0
-) -> Volume:
-    """The electrostatic potential that a model would give in a microscope, in gemmi's units, sampled at the points.
-
-    resolution, voxel_size: A; margin: least distance of an atom from the faces of the box, A; noise: standard
-    deviation of added noise of the same resolution, as a share of the density's own; seed: of the noise.
-    The B factors say how the resolution varies about its mean: it goes with their square root.
-    Returns float32 (nz, ny, nx) on an orthogonal grid whose origin is a multiple of voxel_size. Raises ValueError
-    for a model without atoms and for sizes out of range.
-    """
-    if not len(model) or min(resolution, voxel_size) <= 0 or min(margin, noise) < 0:
-        raise ValueError(
-            f"expected atoms, positive resolution and voxel_size, margin and noise of at least 0; found {len(model)} "
-            f"atoms, resolution={resolution}, voxel_size={voxel_size}, margin={margin}, noise={noise}"
-        )
-    low = np.floor((model.xyz.min(axis=0) - margin) / voxel_size)
-    high = np.ceil((model.xyz.max(axis=0) + margin) / voxel_size)
-    shape_xyz = (high - low).astype(int) + 1
-    blur = 4 * resolution**2  # exp(-B s^2 / 4) is 1/e at s = 1 / resolution, as in ChimeraX molmap
-    data = _scatter(model, blur, low * voxel_size, ...)
-    return Volume(data, np.full(3, voxel_size), low * voxel_size)

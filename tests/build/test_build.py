@@ -72,11 +72,11 @@ def test_the_same_version_with_another_result_is_refused_and_nothing_is_replaced
 
 def test_a_new_version_shares_the_volumes_of_the_old_one(tmp_path: Path) -> None:
     first = simulate(tmp_path)
-    before = dict((path, sha) for path, _, sha in folder_files(first.folder / "volumes"))
+    before = {path: sha for path, _, sha in folder_files(first.folder / "volumes")}
 
     second = simulate(tmp_path, "maps=3", version="0.2.0")
 
-    after = dict((path, sha) for path, _, sha in folder_files(second.folder / "volumes"))
+    after = {path: sha for path, _, sha in folder_files(second.folder / "volumes")}
     assert second.reused == 2
     assert before.items() <= after.items()
     assert second.manifest.parent == "0.1.0"
@@ -93,7 +93,7 @@ def test_a_parameter_that_changes_bytes_makes_new_volumes_and_one_that_selects_d
 def test_units_keep_the_split_that_their_parent_gave_them(tmp_path: Path, simulated: Report) -> None:
     folder = tmp_path / "source"
     source_folder(simulated, folder, ["A,{map1},{model1},test"], "entry_id,map,model,split")
-    build(Request("cryo2struct", tmp_path, folder))
+    build(Request("cryo2struct", tmp_path, folder, settings=("max_resolution=none",)))
     source_folder(simulated, folder, ["A,{map1},{model1}", "B,{map2},{model2}"])
 
     report = build(Request("cryo2struct", tmp_path, folder, version="0.2.0", settings=("max_resolution=none",)))

@@ -62,8 +62,8 @@ def _quoted(text: str) -> str:
 def test_the_make_targets_of_the_readme_exist() -> None:
     makefile = (Path(__file__).resolve().parents[2] / "Makefile").read_text(encoding="utf-8")
 
-    for target in set(re.findall(r"make ([a-z-]+)", README)):
-        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+    for target in set(re.findall(r"^make ([a-z-]+)|`make ([a-z-]+)", README, flags=re.MULTILINE)):
+        assert re.search(rf"^{''.join(target)}:", makefile, flags=re.MULTILINE), target
 
 
 @pytest.mark.parametrize("name", sorted(app.commands))

@@ -186,7 +186,7 @@ def test_with_decoding_off_a_row_is_the_reference(table: Open) -> None:
     values = {name: getattr(feature, name) for name in feature.__dict__ if name != "_type"}
     references = opened.cast_column("density", Voxels(**{**values, "decode": False}))
 
-    assert references[0]["density"] == {"volume": 0, "start_zyx": [-6, -6, -6]}
+    assert {"volume": 0, "start_zyx": [-6, -6, -6]}.items() <= references[0]["density"].items()
 
 
 def test_references_and_arrays_are_encoded_as_they_are() -> None:
@@ -202,7 +202,7 @@ def test_references_of_wider_integers_are_cast_to_those_stored() -> None:
 
     assert wide.type != VOXELS()
     assert VOXELS() == VOXELS.cast_storage(wide).type
-    assert VOXELS.cast_storage(wide).to_pylist() == [REFERENCE]
+    assert REFERENCE.items() <= VOXELS.cast_storage(wide)[0].as_py().items()
 
 
 def test_the_cache_folder_is_looked_up_when_it_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -46,6 +46,13 @@ def plain(example: Any) -> dict[str, Any]:
     return {name: np.asarray(value).tolist() for name, value in example.items()}
 
 
+def same(one: Any, other: Any) -> bool:
+    """Whether two examples have the same columns of the same values, whatever holds them."""
+    return list(one) == list(other) and all(
+        np.array_equal(np.asarray(one[name]), np.asarray(other[name])) for name in one
+    )
+
+
 def kinds(example: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Type and shape of every column."""
     return {
@@ -61,7 +68,8 @@ def test_it_is_a_dataset_of_the_library_over_a_file(table: Open, hf_cache: Path)
     opened = table()
 
     assert isinstance(opened, datasets.Dataset)
-    assert [hf_cache] == [Path(file["filename"]).parents[1] for file in opened.cache_files]
+    assert len(opened.cache_files) == 1
+    assert Path(opened.cache_files[0]["filename"]).is_relative_to(hf_cache)
     assert (
         str(opened.split), opened.info.dataset_name, opened.info.config_name, str(opened.info.version),
     ) == ("train", "simulated", "subgrids", "0.1.0")  # fmt: skip
@@ -127,8 +135,8 @@ def test_every_row_read_at_random_is_the_example_of_the_stream(table: Open, stre
     order = list(range(len(expected)))
     random.Random(0).shuffle(order)
 
-    for number in order[:200]:
-        assert plain(expected[number]) == plain(opened[number])
+    for number in order[:300]:
+        assert same(expected[number], opened[number])
 
 
 def test_rows_are_found_from_the_end_by_slice_and_by_list(table: Open) -> None:
@@ -171,7 +179,7 @@ def test_what_a_user_does_to_an_array_stays_there(table: Open) -> None:
         pytest.param({"box": 24, "core": 12}, id="box"),
         pytest.param({"columns": ["amino", "entry_id"]}, id="columns"),
         pytest.param({"filter": [("n_ca_core", ">", 0)]}, id="filter"),
-        pytest.param({"filter": pc.field("occupied") > 0.05}, id="expression"),
+        pytest.param({"filter": (pc.field("n_atom_box") > 0) & (pc.field("occupied") > 0)}, id="expression"),
         pytest.param({"split": "validation"}, id="split"),
         pytest.param({"split_by": "id", "split": "unassigned"}, id="scheme"),
     ],
@@ -182,7 +190,7 @@ def test_every_option_gives_what_the_stream_gives(table: Open, stream: Open, opt
 
     assert len(expected) == len(opened) > 0
     for number in range(0, len(expected), 9):
-        assert plain(expected[number]) == plain(opened[number])
+        assert same(expected[number], opened[number])
 
 
 @pytest.mark.xfail(
@@ -224,11 +232,11 @@ def test_a_shuffled_row_keeps_its_voxels_and_its_name_together(table: Open) -> N
 
 def test_filter_by_a_name_decodes_nothing_and_by_voxels_sees_arrays(table: Open, decoder: Volumes) -> None:
     opened = table()
-    expected = [number for number, row in enumerate(opened) if row["density"].max() > 0.5]
+    expected = [number for number, row in enumerate(opened) if row["amino"].any()]
     decodes = decoder.decodes
 
     by_name = opened.filter(lambda entry_id: entry_id == "SIM-00002", input_columns="entry_id")
-    by_voxels = opened.filter(lambda row: row["density"].max() > 0.5)
+    by_voxels = opened.filter(lambda row: row["amino"].any())
 
     assert decodes == decoder.decodes
     assert by_name.unique("entry_id") == ["SIM-00002"]
@@ -260,13 +268,6 @@ def test_map_adds_a_column_and_its_fingerprint_finds_it_again(table: Open, hf_ca
             id="input_columns",
         ),
         pytest.param(lambda opened: opened.map(lambda row: {"k": len(row["entry_id"])}), id="other columns"),
-        pytest.param(
-            lambda opened: opened.map(peak),
-            id="looked at",
-            marks=pytest.mark.xfail(
-                raises=AssertionError, reason="map writes the voxels it looked at, as nested lists"
-            ),
-        ),
     ],
 )
 def test_map_leaves_the_voxels_where_they_are(table: Open, mapped: Open) -> None:
@@ -278,12 +279,51 @@ def test_map_leaves_the_voxels_where_they_are(table: Open, mapped: Open) -> None
     assert sum(Path(file["filename"]).stat().st_size for file in found.cache_files) < 50_000
 
 
+@pytest.mark.xfail(raises=AssertionError, reason="map writes voxels that it looked at as nested lists, of another type")
+@pytest.mark.parametrize(
+    "function",
+    [
+        pytest.param(peak, id="looked at"),
+        pytest.param(lambda row: {**row, "k": 1}, id="handed on"),
+        pytest.param(lambda row: {"density": row["density"][::-1]}, id="replaced"),
+    ],
+)
+def test_map_gives_arrays_of_the_declared_type_back(table: Open, function: Open) -> None:
+    opened = table(columns=["density", *LIGHT]).select(range(6))
+    expected = [function(row).get("density", row["density"]) for row in opened]
+
+    found = opened.map(function)
+
+    assert opened.features["density"] == found.features["density"]
+    assert np.stack(expected).tobytes() == np.stack([row["density"] for row in found]).tobytes()
+
+
 def test_map_may_replace_voxels(table: Open) -> None:
     opened = table(columns=["density", *LIGHT]).select(range(4)).with_format("numpy")
 
     doubled = opened.map(lambda row: {"density": 2 * row["density"]})
 
     assert [(2 * row["density"]).tobytes() for row in opened] == [row["density"].tobytes() for row in doubled]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda array: float(array.sum()), id="number"),
+        pytest.param(lambda array: array[0, 0], id="line"),
+        pytest.param(lambda array: np.stack([array, 1 - array]), id="channels"),
+        pytest.param(lambda array: array[::2, ::2, ::2].astype(np.float64), id="coarser"),
+        pytest.param(lambda array: None, id="nothing"),
+    ],
+)
+def test_map_may_turn_voxels_into_something_else(table: Open, change: Open) -> None:
+    opened = table(columns=["density", *LIGHT]).select([40, 41])
+
+    found = opened.map(lambda row: {"density": change(row["density"])})
+
+    assert [np.asarray(change(row["density"])).tolist() for row in opened] == [
+        np.asarray(row["density"]).tolist() for row in found
+    ]
 
 
 def test_map_in_batches_sees_lists_of_arrays(table: Open) -> None:
@@ -563,9 +603,10 @@ def flip(path: Path, place: int) -> None:
     path.write_bytes(raw)
 
 
+@pytest.mark.parametrize("config", ["subgrids", "volumes"])
 @pytest.mark.parametrize("streaming", [False, True], ids=["random access", "streaming"])
-def test_a_damaged_shard_is_an_error_that_names_entry_file_and_sums(copied: Path, streaming: bool) -> None:
-    opened = load_dataset(str(copied), split="train", streaming=streaming)
+def test_a_damaged_shard_is_an_error_that_names_entry_file_and_sums(copied: Path, streaming: bool, config: str) -> None:
+    opened = load_dataset(str(copied), config, split="train", streaming=streaming)
     shard = first_shard(copied)
     flip(shard, 100)
 
@@ -573,6 +614,14 @@ def test_a_damaged_shard_is_an_error_that_names_entry_file_and_sums(copied: Path
     message = re.escape(f"entry SIM-00001: {name}: damaged shard of {size} bytes: crc32c of chunk (0, 0, 0) is ")
     with pytest.raises(DatasetError, match=f"^{message}[0-9a-f]{{8}}; expected [0-9a-f]{{8}}$"):
         next(iter(opened))
+
+
+def test_a_damaged_shard_stops_a_shuffled_stream(copied: Path) -> None:
+    opened = load_dataset(str(copied), split="train", streaming=True).shuffle(1, buffer_size=8)
+    flip(first_shard(copied), 100)
+
+    with pytest.raises(DatasetError, match=r"^entry SIM-00001: "):  # raised in a thread that fetches ahead
+        list(opened)
 
 
 def test_a_damaged_shard_spoils_no_other_volume(copied: Path, places: list[Place]) -> None:
