@@ -24,10 +24,10 @@ BELOW = {
 HOMES = {
     "mrcfile": {"formats/mrc.py"},
     "isal": {"formats/inflate.py", "formats/mrc.py"},
-    "gemmi": {"formats/structure.py", "prepare/potential.py"},
+    "gemmi": {"formats/records.py", "formats/structure.py", "prepare/potential.py"},
     "zarr": {"formats/volumes.py"},
     "numcodecs": {"formats/volume_reader.py"},
-    "datasets": {"read/hf.py"},
+    "datasets": {"read/features.py", "read/hf.py"},
     "dask": {"build/run.py"},
     "distributed": {"build/run.py"},
     "torch": {"demo.py"},

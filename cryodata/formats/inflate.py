@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,11 @@ PIECE = 1 << 20
 "bytes handled at a time"
 
 
+def shown(path: Path) -> str:
+    """The name of a file as a message shows it: on one line, whatever characters it has."""
+    return "".join(letter if letter.isprintable() else "?" for letter in path.name)
+
+
 @contextmanager
 def open_inflated(path: Path, code: str) -> Iterator[BinaryIO]:
     """Open a plain or gzip file for reading its decompressed bytes.
@@ -28,15 +34,17 @@ def open_inflated(path: Path, code: str) -> Iterator[BinaryIO]:
     not a file, or its compression is broken at any point while it is read.
     """
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would wait for a writer
+            raise RejectedError(code, f"{shown(path)}: can't be read (no regular file)")
         with open(path, "rb") as raw:
             compressed = raw.read(2) == GZIP_MAGIC
             raw.seek(0)
             yield cast(BinaryIO, igzip.IGzipFile(fileobj=raw, mode="rb")) if compressed else raw
     except (igzip_lib.IsalError, EOFError) as error:  # type: ignore[misc]
         reason = str(error) or type(error).__name__
-        raise RejectedError(code, f"{path.name}: broken gzip stream ({reason}); expected a complete file") from None
+        raise RejectedError(code, f"{shown(path)}: broken gzip stream ({reason}); expected a complete file") from None
     except OSError as error:
-        raise RejectedError(code, f"{path.name}: can't be read ({error.strerror or error})") from None
+        raise RejectedError(code, f"{shown(path)}: can't be read ({error.strerror or error})") from None
 
 
 def largest_inflated_size(path: Path) -> int:
@@ -44,6 +52,25 @@ def largest_inflated_size(path: Path) -> int:
     size = path.stat().st_size
     with open(path, "rb") as raw:
         return size * MAX_DEFLATE_RATIO if raw.read(2) == GZIP_MAGIC else size
+
+
+def holds(path: Path, count: int, code: str) -> bool:
+    """Whether a file has at least `count` decompressed bytes, told without keeping any of them.
+
+    A gzip file ends with its size modulo 2^32 (RFC 1952); where that is too small, the file is inflated and counted,
+    for it may have several members.
+    """
+    with open(path, "rb") as raw:
+        if raw.read(2) != GZIP_MAGIC:
+            return path.stat().st_size >= count
+        raw.seek(-4, os.SEEK_END)
+        if count < 2**32 and int.from_bytes(raw.read(4), "little") >= count:
+            return True
+    size = 0
+    with open_inflated(path, code) as stream:
+        while size < count and (piece := stream.read(PIECE)):
+            size += len(piece)
+    return size >= count
 
 
 def inflated_digest(path: Path, code: str, limit: int) -> tuple[str, int]:
@@ -57,7 +84,7 @@ def inflated_digest(path: Path, code: str, limit: int) -> tuple[str, int]:
             digest.update(piece)
             size += len(piece)
             if size > limit:
-                raise RejectedError(code, f"{path.name}: more than the {limit:,} bytes that it may hold")
+                raise RejectedError(code, f"{shown(path)}: more than the {limit:,} bytes that it may hold")
     return digest.hexdigest(), size
 
 
@@ -69,5 +96,5 @@ def inflated_bytes(path: Path, code: str, limit: int) -> bytes:
             pieces.append(piece)
             size += len(piece)
             if size > limit:
-                raise RejectedError(code, f"{path.name}: more than the {limit:,} bytes that it may hold")
+                raise RejectedError(code, f"{shown(path)}: more than the {limit:,} bytes that it may hold")
     return b"".join(pieces)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import mrcfile
 import numpy as np
@@ -20,7 +21,7 @@ from mrcfile.utils import byte_order_from_machine_stamp
 
 from cryodata.core.volume import FloatArray, Volume
 from cryodata.errors import RejectedError
-from cryodata.formats.inflate import PIECE, inflated_digest, largest_inflated_size, open_inflated
+from cryodata.formats.inflate import PIECE, holds, inflated_digest, largest_inflated_size, open_inflated, shown
 
 HEADER_BYTES = 1024
 MODES = {0: np.int8, 1: np.int16, 2: np.float32, 6: np.uint16, 12: np.float16}
@@ -123,6 +124,8 @@ def read_volume(path: Path, header: MapHeader) -> Volume:
 
     Memory: the result and one piece of the file. Raises RejectedError `truncated_map` or `unreadable_map`.
     """
+    if not holds(path, header.data_offset + header.data_bytes, "unreadable_map"):
+        raise _truncated(header, "it ends earlier")  # before any memory is taken for it
     dtype = np.dtype(MODES[header.mode]).newbyteorder(header.byte_order)
     density = np.empty(header.shape_zyx, dtype=np.float32)
     stored = density.transpose(header.stored_axes)  # sections, rows, columns: a view of the same memory
@@ -160,13 +163,13 @@ def _parse(path: Path, raw: bytes) -> MapHeader:
         file_axes = [1, 2, 3]
     if int(fields["nsymbt"]) < 0:
         raise _unreadable(path, f"an extended header of {int(fields['nsymbt'])} bytes")
-    cell = np.array([fields["cella"][axis] for axis in "xyz"], dtype=np.float64)
+    cell = _floats(fields["cella"][axis] for axis in "xyz")
     intervals = np.array([fields[name] for name in ("mx", "my", "mz")], dtype=np.float64)
     if not (np.all(np.isfinite(cell)) and np.all(cell > 0) and np.all(intervals > 0)):
         raise _unreadable(path, f"cell {_triple(cell)} A in {_triple(intervals)} intervals; expected sizes above 0")
     voxel_size = cell / intervals
     frames, frame = _frames(fields, file_axes, voxel_size, cell)
-    angles = [float(fields["cellb"][name]) for name in ("alpha", "beta", "gamma")]
+    angles = _floats(fields["cellb"][name] for name in ("alpha", "beta", "gamma")).tolist()
     if angles == [0.0, 0.0, 0.0]:  # not set: the cell of a box is orthogonal
         angles = [90.0, 90.0, 90.0]
     if not np.all(np.isfinite(angles)):
@@ -174,7 +177,7 @@ def _parse(path: Path, raw: bytes) -> MapHeader:
     # file axes count x as 1; array axes count z as 0. Stored order is sections, rows, columns.
     stored_axes = [3 - axis for axis in reversed(file_axes)]
     return MapHeader(
-        file_name=path.name,
+        file_name=shown(path),
         mode=int(fields["mode"]),
         byte_order=byte_order,
         stored_shape=(columns[2], columns[1], columns[0]),
@@ -222,11 +225,16 @@ def _frames(
     for axis, name in zip(file_axes, ("nxstart", "nystart", "nzstart"), strict=True):
         start[axis - 1] = int(fields[name])  # NSTART follows the file's axes, ORIGIN is x, y, z
     nstart = start * voxel_size
-    origin = np.array([fields["origin"][axis] for axis in "xyz"], dtype=np.float64)
+    origin = _floats(fields["origin"][axis] for axis in "xyz")
     if not (np.all(np.isfinite(origin)) and np.all(np.abs(origin) < PLAUSIBLE_CELLS * cell)):
         origin = np.zeros(3)
     frames = {"nstart": nstart, "origin": origin, "zero": np.zeros(3), "sum": origin + nstart}
     return frames, "origin" if np.any(origin) else "nstart"
+
+
+def _floats(words: Iterable[Any]) -> FloatArray:
+    with np.errstate(invalid="ignore"):  # a signalling NaN is refused by its value, not by a warning
+        return np.array(list(words), dtype=np.float64)
 
 
 def _skip(stream: object, header: MapHeader) -> None:
@@ -251,7 +259,7 @@ def _triple(values: object) -> str:
 
 
 def _unreadable(path: Path, found: str) -> RejectedError:
-    return RejectedError("unreadable_map", f"{path.name}: {found}")
+    return RejectedError("unreadable_map", f"{shown(path)}: {found}")
 
 
 def _truncated(header: MapHeader, found: str) -> RejectedError:

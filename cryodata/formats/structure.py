@@ -8,12 +8,19 @@ from pathlib import Path
 import gemmi
 import numpy as np
 
-from cryodata.core.model import COIL, HELIX, STRAND, AtomicModel, ChainSequence, Structure
+from cryodata.core.model import COIL, AtomicModel, ChainSequence, Structure
 from cryodata.errors import RejectedError
-from cryodata.formats.inflate import inflated_bytes, inflated_digest
+from cryodata.formats.inflate import inflated_bytes, inflated_digest, shown
+from cryodata.formats.records import SecondaryByPlace, place_of, secondary_from_records
 
 MAX_MODEL_BYTES = 1 << 30
 "decompressed bytes; the largest models in the PDB (whole capsids) are a few hundred megabytes"
+
+MAX_NAME = 32
+"letters of an atom's, residue's or chain's name; the archive has up to five"
+
+MAX_COORDINATE = 1e6
+"A; mmCIF and PDB files of the archive stay below 10,000"
 
 _POLYMER_KINDS = {
     gemmi.PolymerType.PeptideL: "peptide",
@@ -46,22 +53,28 @@ def read_structure(path: Path) -> Structure:
     content = inflated_bytes(path, "unreadable_model", MAX_MODEL_BYTES)
     try:
         structure = gemmi.read_structure_string(content, format=gemmi.CoorFormat.Detect)
+    except (RuntimeError, ValueError, IndexError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise _unreadable(path, f"neither PDB nor mmCIF ({reason})") from None
+    if not len(structure) or not structure[0].count_atom_sites():
+        raise _unreadable(path, "no atoms; expected a PDB or mmCIF file with a model")
+    try:
         _name_chains(structure)
         structure.setup_entities()
-    except (RuntimeError, ValueError, IndexError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise RejectedError("unreadable_model", f"{path.name}: neither PDB nor mmCIF ({reason})") from None
-    if not len(structure) or not structure[0].count_atom_sites():
-        raise RejectedError("unreadable_model", f"{path.name}: no atoms; expected a PDB or mmCIF file with a model")
-    kinds = _kinds_by_subchain(structure)
-    try:
-        model = _columns(structure, kinds)
+        kinds = _kinds_by_subchain(structure)
+        secondary = secondary_from_records(structure)
+        model = _columns(structure, kinds, secondary)
+        sequences = tuple(_sequences(structure, kinds))
     except UnicodeDecodeError:
-        raise RejectedError("unreadable_model", f"{path.name}: names that are not ASCII or UTF-8") from None
-    if not np.all(np.isfinite(model.xyz)):
-        row = int(np.flatnonzero(~np.isfinite(model.xyz).all(axis=1))[0])
-        raise RejectedError("unreadable_model", f"{path.name}: atom {row + 1} has a coordinate that is no number")
-    return Structure(model, tuple(_sequences(structure, kinds)), _secondary_from_records(structure) is not None)
+        raise _unreadable(path, "names that are not ASCII or UTF-8") from None
+    except ValueError as error:
+        raise _unreadable(path, str(error)) from None
+    wrong = np.flatnonzero(~(np.abs(model.xyz) <= MAX_COORDINATE).all(axis=1))  # a NaN is not below
+    if len(wrong):
+        row = int(wrong[0])
+        found = "no number" if not np.isfinite(model.xyz[row]).all() else f"beyond {MAX_COORDINATE:,.0f} A"
+        raise _unreadable(path, f"atom {row + 1} has a coordinate that is {found}")
+    return Structure(model, sequences, secondary is not None)
 
 
 def write_mmcif(path: Path, model: AtomicModel, name: str) -> None:
@@ -125,25 +138,31 @@ def _kinds_by_subchain(structure: gemmi.Structure) -> dict[str, str]:
     return kinds
 
 
-def _columns(structure: gemmi.Structure, kinds: dict[str, str]) -> AtomicModel:
+def _unreadable(path: Path, found: str) -> RejectedError:
+    return RejectedError("unreadable_model", f"{shown(path)}: {found}")
+
+
+def _columns(structure: gemmi.Structure, kinds: dict[str, str], secondary: SecondaryByPlace | None) -> AtomicModel:
     """One row per atom; a Python loop, about a microsecond an atom and column, because gemmi has no bulk access
-    to sequence numbers."""
+    to sequence numbers. ValueError for a residue that can't be a row."""
     rows: list[tuple[object, ...]] = []
     position = -1
-    secondary = _secondary_from_records(structure)
     for chain in structure[0]:
         place: tuple[object, ...] = ()
         for residue in chain:
             kind = kinds.get(residue.subchain, "unknown")
-            here = (residue.seqid.num, residue.seqid.icode)
+            here = place_of(residue.seqid)
+            # NumPy gives every row of a column the length of its longest name
+            if max(len(residue.name), len(chain.name), *(len(atom.name) for atom in residue)) > MAX_NAME:
+                raise ValueError(f"a name near residue {here[0]} has more than {MAX_NAME} letters")
             if here != place:
                 place, position = here, position + 1
             names = (
                 residue.name,
                 chain.name,
                 residue.label_seq or 0,
-                residue.seqid.num,
-                residue.seqid.icode.strip(),
+                here[0],
+                here[1].strip(),
                 kind,
                 position,
                 secondary.get((chain.name, *here), COIL) if secondary is not None and kind == "peptide" else 0,
@@ -168,32 +187,6 @@ def _columns(structure: gemmi.Structure, kinds: dict[str, str]) -> AtomicModel:
         position=np.array(places, dtype=np.int32),
         secondary=np.array(sse, dtype=np.uint8),
     )
-
-
-def _secondary_from_records(structure: gemmi.Structure) -> dict[tuple[object, ...], int] | None:
-    """Class of each residue, by (chain, number, insertion code), that a helix or strand record covers.
-    None if no record covers any, as when a program wrote something else into them.
-
-    Strands are written last: a residue in both is one. A range whose ends are both modelled runs from one to the
-    other in file order, which insertion codes need; otherwise it is a range of numbers. A reversed range, or one
-    over two chains, holds nothing.
-    """
-    ranges = [(helix.start, helix.end, HELIX) for helix in structure.helices]
-    ranges += [(strand.start, strand.end, STRAND) for sheet in structure.sheets for strand in sheet.strands]
-    places = {chain.name: [(r.seqid.num, r.seqid.icode) for r in chain] for chain in structure[0]}
-    classes: dict[tuple[object, ...], int] = {}
-    for start, end, value in ranges:
-        chain = places.get(start.chain_name, [])
-        first = (start.res_id.seqid.num, start.res_id.seqid.icode)
-        last = (end.res_id.seqid.num, end.res_id.seqid.icode)
-        if start.chain_name != end.chain_name:
-            continue
-        if first in chain and last in chain:
-            covered = chain[chain.index(first) : len(chain) - chain[::-1].index(last)]
-        else:
-            covered = [place for place in chain if first <= place <= last]
-        classes.update(((start.chain_name, *place), value) for place in covered)
-    return classes or None
 
 
 def _sequences(structure: gemmi.Structure, kinds: dict[str, str]) -> Iterable[ChainSequence]:

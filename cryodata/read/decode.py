@@ -179,11 +179,11 @@ class Volumes:
         size, _ = self._object(path)
         try:
             with open(self.opened.path(path), "rb") as file:
-                raw = file.read(size + 1)
+                raw, found = file.read(size + 1), os.fstat(file.fileno()).st_size
         except FileNotFoundError:
             raise DatasetError(f"{path}: missing from {self.opened.folder}; expected {size:,} bytes") from None
         if len(raw) != size:
-            raise DatasetError(f"{path}: {len(raw):,} bytes or more; expected {size:,}")
+            raise DatasetError(f"{path}: {found:,} bytes; expected {size:,}")
         return raw
 
     def _object(self, path: str) -> tuple[int, str]:

@@ -1,84 +1,27 @@
-"""Genuine `datasets` objects (Hugging Face). The only file that touches that library, and its private parts:
+"""Genuine `datasets` objects (Hugging Face), and the only place that touches a private part of that library:
 
-* `datasets.iterable_dataset._BaseExamplesIterable`, subclassed so that a stream resumes exactly and at once: the public
-  `from_generator` reads again everything that it skips. Read in datasets 5.2; `tests/read/test_hf_contract.py` says
-  what must hold in a later one.
-* `datasets.features.features.register_feature`, public, for the column that is cut when it is looked at.
+`datasets.iterable_dataset._BaseExamplesIterable` is subclassed so that a stream resumes exactly and at once; the public
+`from_generator` reads again everything that it skips. Read in datasets 5.2; `tests/read/test_hf_contract.py` says what
+must hold in a later one.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import datasets
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-from datasets.features.features import register_feature
 from datasets.iterable_dataset import _BaseExamplesIterable
 
 from cryodata.core.schema import ArraySpec, Schema
 from cryodata.errors import DatasetError
-from cryodata.read.decode import VersionKey, volumes_of
+from cryodata.read.decode import VersionKey
+from cryodata.read.features import Vector, Voxels
 from cryodata.read.sources import ExampleSource
-
-
-@dataclass
-class Voxels:
-    """A column of 3-D arrays. In a table it holds where to cut; reading a row gives the array.
-
-    Datasets that were saved to disk keep the reference, not the voxels: `import cryodata` before loading them.
-    """
-
-    array: str
-    dtype: str
-    shape: list[int] | None
-    "(box, box, box), or None for whole volumes of any shape"
-
-    root: str
-    name: str
-    version: str
-    sha256: str
-    rule: str
-    decode: bool = True
-    id: str | None = None
-    _type: str = field(default="CryodataVoxels", init=False, repr=False)
-
-    pa_type: ClassVar[Any] = pa.struct([("volume", pa.int32()), ("start_zyx", pa.list_(pa.int32(), 3))])
-
-    def __call__(self) -> pa.DataType:
-        return self.pa_type
-
-    def encode_example(self, value: Any) -> Any:
-        """References and arrays pass; arrays of a changed column are stored as they are."""
-        return value
-
-    def decode_example(self, value: Any, token_per_repo_id: Any = None) -> npt.NDArray[Any]:
-        """The array that a reference stands for; an array is itself."""
-        if isinstance(value, np.ndarray):
-            return value
-        key = VersionKey(self.root, self.name, self.version, self.sha256)
-        store = volumes_of(key)
-        spec = next(array for array in store.opened.manifest.schema.arrays if array.name == self.array)
-        volume = store.get(int(value["volume"]), self.rule)
-        if self.shape is None:
-            return volume.whole(spec)
-        z, y, x = (int(start) for start in value["start_zyx"])
-        return volume.cut(spec, (z, y, x), self.shape[0])
-
-    def cast_storage(self, storage: pa.Array) -> pa.Array:
-        """From a compatible struct."""
-        return storage.cast(self.pa_type)
-
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", UserWarning)  # "experimental": the contract test watches it
-    register_feature(Voxels, "CryodataVoxels")
 
 
 class Examples(_BaseExamplesIterable):  # type: ignore[misc]
@@ -201,9 +144,9 @@ def _array_feature(array: ArraySpec, shape: tuple[int, int, int], key: VersionKe
 
 def _plain_feature(name: str) -> Any:
     if name == "start_zyx":
-        return datasets.List(datasets.Value("int32"), length=3)
+        return Vector("int32")
     if name in ("voxel_size_xyz", "origin_xyz"):
-        return datasets.List(datasets.Value("float64"), length=3)
+        return Vector("float64")
     if name == "resolution":
         return datasets.Value("float64")
     if name in ("entry_id", "emdb_id", "pdb_id"):

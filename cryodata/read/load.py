@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -21,6 +22,7 @@ from cryodata.formats.manifest import DatasetVersion, open_version
 from cryodata.formats.tables import iterate_groups
 from cryodata.read import hf
 from cryodata.read.decode import LABEL_RULES, VersionKey, Volumes, volumes_of
+from cryodata.read.features import references
 from cryodata.read.filters import as_expression, keep
 from cryodata.read.sources import SUBGRID_IDS, ExampleSource, RowSource, SubgridSource, VolumeSource
 
@@ -45,7 +47,7 @@ class Selection:
 
 
 def load_dataset(
-    name: str,
+    name: str | os.PathLike[str],
     config: str = "subgrids",
     *,
     split: str | None = None,
@@ -56,13 +58,14 @@ def load_dataset(
     labels: str = "stored",
     box: int | None = None,
     core: int | None = None,
-    columns: Sequence[str] | None = None,
+    columns: Sequence[str] | str | None = None,
     filter: Any = None,
 ) -> Any:
     """Open a dataset that cryodata built.
 
     name: NAME or NAME@VERSION, or the path of the dataset's folder. config: `subgrids` (the default), `volumes`,
-    `entries` or `atoms`. split: `train`, `validation`, `test`, `unassigned`; without one, a dictionary of all.
+    `entries` or `atoms`. split: `train`, `validation`, `test`, `unassigned`; without one, a dictionary of those
+    that have entries.
     streaming: an IterableDataset that decodes each volume once, in order; else a Dataset with random access, whose
     arrays are cut when a row is read. revision: a version; the highest if none is given. root: folder of the
     datasets (CRYODATA_ROOT, else ~/.cache/cryodata). split_by: the scheme that says what a split is, `resolution` or
@@ -78,15 +81,20 @@ def load_dataset(
     Returns a datasets.IterableDataset if streaming, else a datasets.Dataset; a dictionary of them without `split`.
     Raises UsageError for a name, version, split, column or rule that is not there; DatasetError for damaged files.
     """
-    opened = _open(name, revision, root)
+    opened = _open(os.fspath(name), revision, root)
+    columns = [columns] if isinstance(columns, str) else columns
     selection = _checked(opened, config, labels, box, core, columns, filter)
     scheme = split_by or opened.manifest.default_scheme
     if scheme not in opened.manifest.schemes:
         raise UsageError(f"no split scheme '{scheme}'; found: {', '.join(opened.manifest.schemes)}")
     names = opened.manifest.schemes[scheme]
     if split is None:
-        by_split = {found: _load_split(opened, selection, scheme, found, streaming) for found in names}
+        filled = set(volumes_of(selection.key).entries[f"split_{scheme}"].to_pylist())
+        by_split = {
+            found: _load_split(opened, selection, scheme, found, streaming) for found in names if found in filled
+        }
         return hf.as_dict(by_split, streaming)
+    split = str(split)  # datasets.Split.TRAIN is no text, but says it
     if split not in names:
         raise UsageError(f"no split '{split}' of the scheme '{scheme}'; found: {', '.join(names)}")
     return _load_split(opened, selection, scheme, split, streaming)
@@ -130,7 +138,12 @@ def _checked(
     missing = [column for column in chosen if column not in known]
     if missing or not chosen:
         raise UsageError(f"no column {', '.join(missing) or 'is asked for'}; found: {', '.join(known)}")
-    return Selection(config, key, box, core, rule, chosen, as_expression(filter))
+    expression = as_expression(filter)
+    if expression is not None and config == "atoms":
+        keep(
+            volumes_of(key).atoms(0).slice(0, 0), expression
+        )  # an unknown column is refused now, not when rows are read
+    return Selection(config, key, box, core, rule, chosen, expression)
 
 
 def _columns(store: Volumes, config: str) -> tuple[str, ...]:
@@ -212,9 +225,12 @@ def _arrow_file(
     store: Volumes, selection: Selection, source: ExampleSource, features: Any, scheme: str, split: str
 ) -> Path:
     """The table behind a map-style dataset: references to what is cut, made once, then memory-mapped."""
-    request = {**asdict(replace(selection, keep=None)), "keep": str(selection.keep), "scheme": scheme, "split": split}
+    request = {**asdict(replace(selection, keep=None)), "scheme": scheme, "split": split}
+    request["keep"] = hashlib.sha256(pickle.dumps(selection.keep)).hexdigest()  # its text leaves out long lists
     digest = hashlib.sha256(canonical_json(request)).hexdigest()[:32]
-    path = hf.cache_folder() / "cryodata" / f"{store.key.name}-{store.key.version}-{digest}.arrow"
+    # a folder each: `datasets` keeps what it derives from a table beside it, and clears it by the folder
+    folder = hf.cache_folder() / "cryodata" / f"{store.key.name}-{store.key.version}-{digest}"
+    path = folder / "table.arrow"
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -242,14 +258,13 @@ def _row_batches(store: Volumes, selection: Selection, source: ExampleSource) ->
         part = volumes[first : first + VOLUMES_PER_BATCH]
         starts = [_starts(store, source, int(volume)) for volume in part]
         number = np.repeat(part, [len(item) for item in starts]).astype(np.int32)
-        start = pa.FixedSizeListArray.from_arrays(pa.array(np.concatenate(starts).reshape(-1), pa.int32()), 3)
-        reference = pa.StructArray.from_arrays([pa.array(number), start], ["volume", "start_zyx"])
+        reference = references(number, np.concatenate(starts))
         columns: dict[str, Any] = {}
         for name in selection.columns:
             if name in arrays:
                 columns[name] = reference
             elif name == "start_zyx":
-                columns[name] = start
+                columns[name] = reference.field("start_zyx")
             else:
                 columns[name] = store.entries[name].take(pa.array(number))
         yield columns

@@ -565,7 +565,6 @@ def test_a_missing_half_map_is_rejected_as_such(tmp_path: Path, source: Source) 
     assert rejections_of(done) == {"BAD": ("unreadable_map", "half.map: can't be read (No such file or directory)")}
 
 
-@bug("read_structure: UnicodeDecodeError; the builder turns it into crashed")
 def test_a_model_in_latin_1_is_rejected_as_such(tmp_path: Path, source: Source) -> None:
     source.add("BAD", model=b"SEQRES   1 A    2  AL\xe9 ALA\n" + source.model)
     found = "BAD.model: names that are not ASCII or UTF-8"
