@@ -34,8 +34,8 @@ class Console:
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
-        self.out = RichConsole(highlight=False, soft_wrap=True)
-        self.err = RichConsole(stderr=True, highlight=False, soft_wrap=True)
+        self.out = RichConsole(highlight=False, markup=False, soft_wrap=True)
+        self.err = RichConsole(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
     def print(self, text: str = "") -> None:
         """A line for people; nothing with `as_json`."""

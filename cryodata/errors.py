@@ -4,7 +4,10 @@ from __future__ import annotations
 
 
 class CryodataError(Exception):
-    """Something a user can act on; the command line prints it as one line."""
+    """Something a user can act on; the command line prints it as one line, whatever was put into the message."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.splitlines()))
 
 
 class UsageError(CryodataError):
@@ -25,7 +28,7 @@ class RejectedError(CryodataError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
-        self.message = message
+        self.message = str(self)
 
     def __reduce__(self) -> tuple[type[RejectedError], tuple[str, str]]:
         return type(self), (self.code, self.message)

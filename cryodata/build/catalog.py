@@ -5,15 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cryodata.core.entry import Entry, Source, entry_id_fault
+from cryodata.core.splits import SPLITS
 from cryodata.errors import SourceError
 
 LIST_NAME = "entries.csv"
 ROLES = ("map", "model", "half1", "half2", "mask")
 OWN_COLUMNS = ("entry_id", "emdb_id", "pdb_id", "resolution", "contour_level", "split", *ROLES)
+
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 MAX_FAULTS = 20
 "faults that are named; a list with more is wrong as a whole"
@@ -30,7 +34,8 @@ def read_source_folder(folder: Path, reserved: Iterable[str] = ()) -> list[Entry
     faults: list[str] = []
     entries: dict[str, tuple[int, Entry]] = {}
     columns = list(rows[0][1]) if rows else []
-    clash = sorted(set(columns) & (set(reserved) - set(OWN_COLUMNS)))
+    taken = {name.casefold() for name in reserved}
+    clash = sorted(name for name in columns if name not in OWN_COLUMNS and name.casefold() in taken)
     if clash:
         raise SourceError(f"{path}: column {', '.join(clash)} is one that the dataset makes itself; rename it")
     for line, row in rows:
@@ -66,7 +71,7 @@ def read_split_list(path: Path) -> dict[str, str]:
 def _read_rows(path: Path, required: tuple[str, ...] = ("entry_id", "map")) -> list[tuple[int, dict[str, str]]]:
     """(line number, row) of a CSV file with a header, every field stripped."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = path.read_bytes().decode("utf-8").removeprefix("\ufeff")
     except OSError as error:
         raise SourceError(f"{path}: can't be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
@@ -82,14 +87,16 @@ def _read_rows(path: Path, required: tuple[str, ...] = ("entry_id", "map")) -> l
                 f"{', '.join(required)}"
             )
         rows = []
+        begins = reader.line_num + 1
         for fields in reader:
+            line, begins = begins, reader.line_num + 1
             if not fields:
                 continue
             if len(fields) != len(header):
                 raise SourceError(
-                    f"{path}: line {reader.line_num} has {len(fields)} fields; expected {len(header)} as in the header"
+                    f"{path}: line {line} has {len(fields)} fields; expected {len(header)} as in the header"
                 )
-            rows.append((reader.line_num, dict(zip(header, (field.strip() for field in fields), strict=True))))
+            rows.append((line, dict(zip(header, (field.strip() for field in fields), strict=True))))
     except csv.Error as error:
         raise SourceError(f"{path}: line {reader.line_num}: {error}") from None
     return rows
@@ -98,6 +105,11 @@ def _read_rows(path: Path, required: tuple[str, ...] = ("entry_id", "map")) -> l
 def _entry(folder: Path, row: Mapping[str, str]) -> Entry:
     if not row["map"]:
         raise ValueError("no map is named")
+    for role in ROLES:
+        if "\0" in row.get(role, ""):
+            raise ValueError(f"{role} is a path with a NUL character; expected the name of a file")
+    if row.get("split", "") not in ("", *SPLITS):
+        raise ValueError(f"unknown split '{row['split']}'; expected one of {', '.join(SPLITS)}")
     return Entry(
         entry_id=row["entry_id"],
         emdb_id=row.get("emdb_id", ""),
@@ -115,7 +127,7 @@ def _number(row: Mapping[str, str], column: str, positive: bool = True) -> float
     if not text:
         return None
     try:
-        value = float(text)
+        value = float(text) if NUMBER.fullmatch(text) else math.nan
     except ValueError:
         value = math.nan
     if not math.isfinite(value) or (positive and value <= 0):

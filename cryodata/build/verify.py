@@ -149,9 +149,7 @@ def _check_objects(opened: DatasetVersion, objects: Objects, entries: pa.Table, 
     for row in entries.select(["entry_id", "volume"]).to_pylist():
         name = tree_digest(by_volume.get(row["volume"], []))
         if not row["volume"].endswith(f"/{row['entry_id']}-{name}.zarr"):
-            faults.append(
-                f"{row['entry_id']}: volume {row['volume']} holds {name}; expected its name to say so"
-            )
+            faults.append(f"{row['entry_id']}: volume {row['volume']} holds {name}; expected its name to say so")
     return hashed
 
 

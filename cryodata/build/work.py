@@ -74,12 +74,14 @@ def work_on(entry: Entry, job: Job) -> Outcome:
     try:
         entry = builder.fetch(entry, job.parameters)
         identified, covered = identify(entry, job, builder)
-        if covered is not None:
+        if isinstance(covered, dict):
             digest = hashlib.sha256(canonical_json({**covered, "entry_id": entry.entry_id})).hexdigest()
             receipt = read_receipt(folder, entry, digest)
             if receipt is not None:
                 return _outcome(entry, receipt, True, began)
         sample = _make(builder, identified, job)
+        if isinstance(covered, RejectedError):
+            raise covered  # in a part of a file, or a file, that the builder did not need
     except RejectedError as error:
         if digest:
             with temporary_folder(folder) as temporary:
@@ -88,26 +90,23 @@ def work_on(entry: Entry, job: Job) -> Outcome:
         return Outcome(entry.entry_id, "", error.code, error.message, seconds=time.perf_counter() - began)
     except _TransientError as error:
         return Outcome(entry.entry_id, "", error.code, error.message, seconds=time.perf_counter() - began)
-    if covered is None:
-        message = "a source file could not be hashed, yet it could be read: it changed while it was being read"
-        return Outcome(entry.entry_id, "", "crashed", message, seconds=time.perf_counter() - began)
     with temporary_folder(folder) as temporary:
         receipt = _store(sample, identified, builder.schema(job.recipe), job, temporary, digest, covered)
     return _outcome(entry, receipt, False, began)
 
 
-def identify(entry: Entry, job: Job, builder: Builder) -> tuple[Entry, dict[str, Any] | None]:
+def identify(entry: Entry, job: Job, builder: Builder) -> tuple[Entry, dict[str, Any] | RejectedError]:
     """The entry with its sources hashed, and what the recipe digest covers besides the entry's name.
 
-    The second is None if a source can't be read to its end: making the sample then says why.
+    The second is the reason if a source can't be read to its end; making the sample may find an earlier one.
     """
     sources: dict[str, Source] = {}
     for role, source in entry.sources.items():
         path = Path(source.path)
         try:
             digest, size = model_digest(path) if role == "model" else map_digest(path, read_header(path))
-        except RejectedError:
-            return entry, None
+        except RejectedError as error:
+            return entry, error
         sources[role] = Source(source.path, digest, size)
     covered = {
         "format": FORMAT_VERSION,

@@ -17,6 +17,9 @@ GZIP_MAGIC = b"\x1f\x8b"
 MAX_DEFLATE_RATIO = 1032
 "the most bytes that one compressed byte can stand for (zlib technical notes)"
 
+TRUSTED_RATIO = 16
+"decompressed bytes for each compressed one that the end of a gzip file is believed to stand for"
+
 PIECE = 1 << 20
 "bytes handled at a time"
 
@@ -57,14 +60,15 @@ def largest_inflated_size(path: Path) -> int:
 def holds(path: Path, count: int, code: str) -> bool:
     """Whether a file has at least `count` decompressed bytes, told without keeping any of them.
 
-    A gzip file ends with its size modulo 2^32 (RFC 1952); where that is too small, the file is inflated and counted,
-    for it may have several members.
+    A gzip file ends with its size modulo 2^32 (RFC 1952). Where that is too small (the file may have several members),
+    or vouches for much memory (its end may be anything), the file is inflated and counted.
     """
     with open(path, "rb") as raw:
         if raw.read(2) != GZIP_MAGIC:
             return path.stat().st_size >= count
         raw.seek(-4, os.SEEK_END)
-        if count < 2**32 and int.from_bytes(raw.read(4), "little") >= count:
+        trusted = count <= TRUSTED_RATIO * path.stat().st_size
+        if trusted and count < 2**32 and int.from_bytes(raw.read(4), "little") >= count:
             return True
     size = 0
     with open_inflated(path, code) as stream:

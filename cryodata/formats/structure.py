@@ -42,7 +42,12 @@ _OTHER_KINDS = {
 
 def model_digest(path: Path) -> tuple[str, int]:
     """sha256 and number of the decompressed bytes of a model; RejectedError `unreadable_model`."""
-    return inflated_digest(path, "unreadable_model", MAX_MODEL_BYTES)
+    return inflated_digest(path, "unreadable_model", _largest(path))
+
+
+def _largest(path: Path) -> int:
+    """Bytes that a model may inflate to: text of coordinates shrinks to a fifth, hardly ever to less than a tenth."""
+    return min(MAX_MODEL_BYTES, (64 << 20) + 200 * (path.stat().st_size if path.is_file() else 0))
 
 
 def read_structure(path: Path) -> Structure:
@@ -50,7 +55,7 @@ def read_structure(path: Path) -> Structure:
 
     Raises RejectedError `unreadable_model` if it can't be parsed or has no atoms.
     """
-    content = inflated_bytes(path, "unreadable_model", MAX_MODEL_BYTES)
+    content = inflated_bytes(path, "unreadable_model", _largest(path))
     try:
         structure = gemmi.read_structure_string(content, format=gemmi.CoorFormat.Detect)
     except (RuntimeError, ValueError, IndexError) as error:

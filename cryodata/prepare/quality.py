@@ -48,8 +48,9 @@ class Moments:
 
 def moments(data: npt.NDArray[np.float32]) -> Moments:
     """Mean and standard deviation in float64, plane by plane; NaN or infinite if any value is."""
-    mean = float(np.mean([plane.mean(dtype=np.float64) for plane in data]))
-    square = np.mean([np.square(plane.astype(np.float64) - mean).mean() for plane in data])
+    with np.errstate(invalid="ignore"):  # infinities: the caller refuses the map
+        mean = float(np.mean([plane.mean(dtype=np.float64) for plane in data]))
+        square = np.mean([np.square(plane.astype(np.float64) - mean).mean() for plane in data])
     return Moments(mean, float(np.sqrt(square)))
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from cryodata.core.model import COIL, HELIX, STRAND, AtomicModel
 from cryodata.core.volume import FloatArray
+from cryodata.errors import RejectedError
 
 NH_LENGTH = 1.01
 "A, N-H bond"
@@ -24,6 +25,9 @@ CHAIN_BREAK = 2.5
 
 CA_REACH = 9.0
 "A between C-alphas beyond which no hydrogen bond is possible (mkdssp)"
+
+MAX_NEIGHBOURS = 1000
+"residues in a cube of 27 A on average beyond which a model is no molecule; proteins have about 100"
 
 Bonds = set[tuple[int, int]]
 
@@ -44,7 +48,8 @@ class Backbone:
 def computed_secondary(model: AtomicModel) -> npt.NDArray[np.uint8]:
     """Class of each atom's residue: coil 1, helix 2, strand 3; 0 where N, CA, C or O is missing.
 
-    model: protein residues, one alternative of each. Returns uint8 (n,).
+    model: protein residues, one alternative of each. Returns uint8 (n,). Raises RejectedError `unreadable_model` if
+    the residues lie on top of each other.
     """
     complete, backbone = _backbone(model)
     result = np.zeros(int(model.position.max(initial=-1)) + 1, dtype=np.uint8)
@@ -162,6 +167,8 @@ def _pairs_within(xyz: FloatArray, reach: float) -> tuple[npt.NDArray[np.int64],
         wanted = keys + (np.array(step) - 1) @ strides
         low, high = np.searchsorted(ordered, wanted, "left"), np.searchsorted(ordered, wanted, "right")
         lengths = high - low
+        if lengths.sum() > MAX_NEIGHBOURS * count:
+            raise RejectedError("unreadable_model", f"{count:,} residues lie on top of each other")
         first = np.repeat(np.arange(count), lengths)
         within = np.arange(len(first)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         second = order[np.repeat(low, lengths) + within]

@@ -52,15 +52,15 @@ SIDE_CHAINS = {
            "CE1 CB CG CD1 1.382 121.2 180, CE2 CB CG CD2 1.382 121.2 180, CZ CG CD1 CE1 1.378 119.6 0, "
            "OH CD1 CE1 CZ 1.376 119.9 180",
     "VAL": "CG1 N CA CB 1.521 110.5 175, CG2 N CA CB 1.521 110.5 -62.4",
-}
+}  # fmt: skip
 """Atom, three atoms before it (a b c), length c-atom, angle b-c-atom, torsion a-b-c-atom; one common rotamer each.
 
 The torsions of two branches of one atom differ by 122.6 (120.6 in Thr), which gives the right hand at CB of Ile and
 Thr and the right names in Val and Leu. Pro has its C-gamma endo pucker; its ring closes with CD 1.47 A from N.
 """
 
-REACH = 7.5
-"no atom of a residue is farther from its CA than this, A; the longest side chain, Arg, reaches 7.3 A"
+LEAST_REACH = 2.6
+"no atom of Ala, Gly, Ser, Thr or Val is farther from its CA than this, A; Arg, the longest, reaches 7.3 A"
 
 # Background of Cryo2Struct's hidden Markov model (jianlin-cheng/Cryo2Struct), in the order of SIDE_CHAINS
 FREQUENCIES = (
@@ -72,7 +72,8 @@ FREQUENCIES = (
 # phi and psi, degrees
 ALPHA = (-57.0, -47.0)  # IUPAC-IUB 1970, Biochemistry 9, 3471
 # Own least-squares fit: with the bonds and angles above, strands of an even number of residues that are joined by
-# type I' turns have N-O 2.8 to 3.1 A in every pair. The residues of a strand alternate; those beside a turn differ.
+# type I' turns have N-O 2.8 to 3.0 A in every pair, and no clash. The residues of a strand alternate; those beside a
+# turn differ.
 EVEN, ODD, AFTER_TURN, BEFORE_TURN = (-120.0, 112.0), (-110.0, 119.0), (-95.0, 124.0), (-151.0, 139.0)
 TURN = ((62.0, 34.0), (75.0, 5.0))
 # Loops: alpha, polyproline II, beta, left-handed, and how often; round numbers of our own

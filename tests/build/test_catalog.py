@@ -26,11 +26,6 @@ ID_RULE = "an id is 1 to 80 letters, digits, '.', '_' or '-', and begins with a 
 NUMBER = "expected a number above 0 or nothing"
 
 
-def bug(reason: str) -> pytest.MarkDecorator:
-    """A rule that the code does not keep yet; strict, so that whoever mends it removes the mark."""
-    return pytest.mark.xfail(strict=True, reason=reason)
-
-
 def write_list(folder: Path, text: str | bytes) -> Path:
     folder.mkdir(exist_ok=True)
     (folder / "entries.csv").write_bytes(text.encode() if isinstance(text, str) else text)
@@ -150,8 +145,8 @@ def test_a_row_that_cannot_be_trusted_refuses_the_list_and_names_the_line(tmp_pa
     "text",
     [
         *("3.2 A", "high", "nan", "inf", "-3", "0", "1e999", "3;2", "0x3", "--3"),
-        pytest.param("1_0", marks=bug("float() takes it")),
-        pytest.param("٣", marks=bug("float() takes it")),
+        pytest.param("1_0"),
+        pytest.param("٣"),
     ],
     ids=str,
 )
@@ -162,7 +157,6 @@ def test_a_resolution_is_a_number_above_0_or_nothing(tmp_path: Path, text: str) 
 
 
 @pytest.mark.parametrize("role", ["map", "model"])
-@bug("accepted; then os.path.getsize: ValueError: embedded null byte, as a traceback")
 def test_a_path_holds_no_nul(tmp_path: Path, role: str) -> None:
     row = {"map": "a.map", "model": "a.cif", role: "a\0b"}
     folder = write_list(tmp_path, HEADER + f"A,{row['map']},{row['model']},3\n")
@@ -210,7 +204,6 @@ def test_lines_are_counted_as_an_editor_counts_them(tmp_path: Path) -> None:
     assert refusal(folder) == "line 5, entry 'B': no map is named"
 
 
-@bug("reader.line_num is the line that a row ends on")
 def test_a_fault_in_a_row_of_several_lines_names_its_first(tmp_path: Path) -> None:
     folder = write_list(tmp_path, 'entry_id,map,note\nA,,"two\nlines"\n')
 
@@ -225,7 +218,6 @@ def test_a_fault_in_a_row_of_several_lines_names_its_first(tmp_path: Path) -> No
         pytest.param('entry_id,map,resolution\nA,a.map,"3\n4"\n', id="number"),
     ],
 )
-@bug("quoted newlines are put into the message as they are")
 def test_a_message_is_one_line_whatever_a_field_holds(tmp_path: Path, text: str) -> None:
     assert len(refusal(write_list(tmp_path, text)).splitlines()) == 1
 
@@ -250,7 +242,6 @@ FILES = [
     pytest.param(
         b"\xef\xbb\xbfentry_id,map\nA\xe9,a.map\n",
         "line 2 is no UTF-8 text (byte 0xe9)",
-        marks=bug("the decoder counts from behind the byte order mark: line 1"),
         id="latin-1 behind a byte order mark",
     ),
 ]
@@ -372,7 +363,6 @@ def test_a_mutated_list_ends_as_entries_or_as_one_error(
         pytest.param(
             "entry_id,map,model,resolution,split\nA,a.map,a.cif,3,hold-out\n",
             "line 2, entry 'A': unknown split 'hold-out'; expected one of train, validation, test, unassigned",
-            marks=bug("it is found in assign, which knows neither file nor line"),
             id="unknown split",
         ),
     ],
@@ -541,7 +531,6 @@ def test_under_strict_a_rejection_is_a_failure(tmp_path: Path, source: Source) -
     assert source.build(tmp_path / "root", "--strict").returncode == 1
 
 
-@bug("moments: subtract and reduce of infinities warn: four lines on stderr")
 def test_an_infinite_density_gives_no_warning(tmp_path: Path, source: Source) -> None:
     source.add("BAD", map=source.map_with((256, "f", float("inf")), (257, "f", float("-inf"))))
     found = "BAD.map: 2 of 56,088 voxels are NaN or infinite; expected numbers"
@@ -549,7 +538,6 @@ def test_an_infinite_density_gives_no_warning(tmp_path: Path, source: Source) ->
     assert {"BAD": ("not_finite", found)} == rejections_of(source.build(tmp_path / "root", "--json"))
 
 
-@bug("identify drops the reason; then: crashed, it changed while it was being read")
 def test_a_gzip_bomb_behind_an_honest_map_is_rejected_as_such(tmp_path: Path, source: Source) -> None:
     source.add("BAD", map=gzip.compress(source.map + bytes(4 << 20)))
     found = "BAD.map: more than the 1,273,952 bytes that it may hold"  # 225,376 + 1,048,576
@@ -557,7 +545,6 @@ def test_a_gzip_bomb_behind_an_honest_map_is_rejected_as_such(tmp_path: Path, so
     assert {"BAD": ("unreadable_map", found)} == rejections_of(source.build(tmp_path / "root", "--json"))
 
 
-@bug("identify drops the reason; then: crashed, it changed while it was being read")
 def test_a_missing_half_map_is_rejected_as_such(tmp_path: Path, source: Source) -> None:
     folder = write_list(source.folder, "entry_id,map,model,resolution,half1\nBAD,good.map.gz,good.pdb,3.8,half.map\n")
     done = build(folder, tmp_path / "root", "--json")
@@ -572,7 +559,6 @@ def test_a_model_in_latin_1_is_rejected_as_such(tmp_path: Path, source: Source) 
     assert {"BAD": ("unreadable_model", found)} == rejections_of(source.build(tmp_path / "root", "--json"))
 
 
-@bug("rich takes '[/b]' in a table for markup: MarkupError, a traceback after the build is done")
 def test_a_rejection_is_printed_whatever_its_message_holds(tmp_path: Path, source: Source) -> None:
     source.add("BAD", model=b"data_x\n_a[/b] 1\n_a[/b] 2\n")
     done = source.build(tmp_path / "root")
@@ -581,7 +567,6 @@ def test_a_rejection_is_printed_whatever_its_message_holds(tmp_path: Path, sourc
     assert "duplicate tag _a[/b]" in words(done)
 
 
-@bug("rich takes '[box]' in a table for markup and prints nothing of it")
 def test_a_file_name_in_brackets_is_printed_whole(tmp_path: Path, source: Source) -> None:
     source.name("BAD", map="map[box].mrc")
 

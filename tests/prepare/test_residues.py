@@ -10,7 +10,10 @@ from cryodata.core.model import AtomicModel
 from cryodata.formats.structure import read_structure
 from cryodata.prepare.residues import is_backbone, protein_residues
 
-LINE = "ATOM  {serial:5d} {name:^4s}{alt:1s}{residue:3s} A{number:4d}{code:1s}   {x:8.3f}{y:8.3f}{z:8.3f}{occ:6.2f} 20.00          {element:>2s}"
+LINE = (
+    "ATOM  {serial:5d} {name:^4s}{alt:1s}{residue:3s} A{number:4d}{code:1s}   "
+    "{x:8.3f}{y:8.3f}{z:8.3f}{occ:6.2f} 20.00          {element:>2s}"
+)
 
 
 def model_of(tmp_path: Path, atoms: list[tuple[str, str, str, int, str, float]]) -> AtomicModel:

@@ -1,148 +1,447 @@
-"""Simulated proteins have the geometry of real ones, and their maps show them."""
+"""What a made-up model and its density promise: the geometry, the fold, the sequence, the box."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import fields, replace
+
 import numpy as np
 import numpy.typing as npt
+import pydssp
 import pytest
 
-from cryodata.core.model import HELIX, AtomicModel
+from cryodata.core.model import COIL, HELIX, STRAND, AtomicModel
+from cryodata.core.volume import FloatArray, Volume
+from cryodata.prepare import simulate
 from cryodata.prepare.potential import density_of
 from cryodata.prepare.quality import fit, moments
 from cryodata.prepare.secondary import computed_secondary
-from cryodata.prepare.sidechains import FREQUENCIES, SIDE_CHAINS
+from cryodata.prepare.sidechains import FREQUENCIES, SIDE_CHAINS, all_atoms
 from cryodata.prepare.simulate import random_protein
 
-RADIUS = 40.0
+RADIUS = 35.0
 
 
 @pytest.fixture(scope="module")
 def model() -> AtomicModel:
-    return random_protein(5, chains=2, residues=120, radius=RADIUS)
+    return random_protein(1, radius=RADIUS)
 
 
-def positions(model: AtomicModel, name: str) -> npt.NDArray[np.float64]:
-    return model.xyz[model.atom == name]
+@pytest.fixture(scope="module")
+def density(model: AtomicModel) -> Volume:
+    return density_of(model, resolution=3.0, voxel_size=1.06)
 
 
-def bonded(model: AtomicModel) -> npt.NDArray[np.bool_]:
-    """Whether each residue but the last goes on to the next."""
-    chain = model.chain[model.atom == "CA"]
-    return chain[1:] == chain[:-1]
+def torsion(a: FloatArray, b: FloatArray, c: FloatArray, d: FloatArray) -> FloatArray:
+    """Of four points, (..., 3) each: degrees, right-handed positive (IUPAC)."""
+    first, axis, last = b - a, c - b, d - c
+    normal, other = np.cross(first, axis), np.cross(axis, last)
+    height = (np.cross(normal, other) * axis).sum(axis=-1) / np.linalg.norm(axis, axis=-1)
+    return np.asarray(np.degrees(np.arctan2(height, (normal * other).sum(axis=-1))))
 
 
-def dihedral(points: list[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
-    """Degrees, IUPAC sign."""
-    b0, b1, b2 = points[0] - points[1], points[2] - points[1], points[3] - points[2]
-    b1 = b1 / np.linalg.norm(b1, axis=1, keepdims=True)
-    v = b0 - (b0 * b1).sum(axis=1, keepdims=True) * b1
-    w = b2 - (b2 * b1).sum(axis=1, keepdims=True) * b1
-    return np.degrees(np.arctan2((np.cross(b1, v) * w).sum(axis=1), (v * w).sum(axis=1)))
+def chains_of(model: AtomicModel) -> list[AtomicModel]:
+    return [model.take(model.chain == chain) for chain in np.unique(model.chain)]
 
 
-def test_bond_lengths_are_those_of_engh_and_huber(model: AtomicModel) -> None:
-    n, ca, c = (positions(model, name) for name in ("N", "CA", "C"))
-
-    assert np.abs(np.linalg.norm(ca - n, axis=1) - 1.458).max() < 0.005
-    assert np.abs(np.linalg.norm(c - ca, axis=1) - 1.525).max() < 0.005
-    assert np.abs(np.linalg.norm(n[1:] - c[:-1], axis=1)[bonded(model)] - 1.329).max() < 0.005
+def backbone_of(chain: AtomicModel) -> FloatArray:
+    """N, CA, C, O of each residue, (n, 4, 3)."""
+    return np.stack([chain.xyz[chain.atom == atom] for atom in ("N", "CA", "C", "O")], axis=1)
 
 
-def test_peptide_bonds_are_trans_and_alpha_carbons_3_8_apart(model: AtomicModel) -> None:
-    n, ca, c = (positions(model, name) for name in ("N", "CA", "C"))
-    omega = dihedral([ca[:-1], c[:-1], n[1:], ca[1:]])[bonded(model)]
-
-    assert np.abs(np.abs(omega) - 180).max() < 1
-    assert np.abs(np.linalg.norm(ca[1:] - ca[:-1], axis=1)[bonded(model)] - 3.80).max() < 0.03
+def same(one: AtomicModel, other: AtomicModel) -> bool:
+    return all(np.array_equal(getattr(one, column.name), getattr(other, column.name)) for column in fields(one))
 
 
-def test_residues_have_the_l_hand(model: AtomicModel) -> None:
-    has_cb = np.isin(model.position, model.position[model.atom == "CB"])
-    n, ca, c, cb = (model.xyz[(model.atom == name) & has_cb] for name in ("N", "CA", "C", "CB"))
-
-    # looking from H to CA: CO, R, N clockwise; the triple product is positive
-    assert (np.cross(n - ca, c - ca) * (cb - ca)).sum(axis=1).min() > 1.0
+def carbons(xyz: Sequence[Sequence[float]]) -> AtomicModel:
+    """Lone carbon atoms with B factors of 30 A^2."""
+    single = random_protein(0, chains=1, residues=1, radius=12.0).take(np.ones(len(xyz), dtype=int))
+    return replace(single, xyz=np.array(xyz, dtype=np.float64), b_factor=np.full(len(xyz), 30, dtype=np.float32))
 
 
-def test_helices_are_right_handed(model: AtomicModel) -> None:
-    ca, helix = positions(model, "CA"), model.secondary[model.atom == "CA"] == HELIX
-    four = helix[:-3] & helix[1:-2] & helix[2:-1] & helix[3:]
-
-    turns = dihedral([ca[:-3], ca[1:-2], ca[2:-1], ca[3:]])[four]
-
-    assert len(turns) > 10
-    assert np.median(turns) == pytest.approx(50, abs=8)
+# geometry
 
 
-def test_planned_helices_are_seen_by_their_hydrogen_bonds(model: AtomicModel) -> None:
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        pytest.param("N", "CA", 1.458, id="N-CA"),
+        pytest.param("CA", "C", 1.525, id="CA-C"),
+        pytest.param("C", "O", 1.231, id="C-O"),
+        pytest.param("CA", "CB", 1.530, id="CA-CB"),
+    ],
+)
+def test_bonds_within_a_residue_have_their_ideal_length(
+    model: AtomicModel, first: str, second: str, expected: float
+) -> None:
+    whole = model.take(model.residue != "GLY")
+
+    lengths = np.linalg.norm(whole.xyz[whole.atom == first] - whole.xyz[whole.atom == second], axis=1)
+
+    assert lengths == pytest.approx(expected, abs=0.005)
+
+
+def test_the_peptide_bond_is_1_329_A_long_and_trans(model: AtomicModel) -> None:
+    for chain in chains_of(model):
+        _, ca, c, _ = backbone_of(chain).swapaxes(0, 1)
+        n = chain.xyz[chain.atom == "N"]
+
+        assert np.linalg.norm(n[1:] - c[:-1], axis=1) == pytest.approx(1.329, abs=0.005)
+        assert np.abs(torsion(ca[:-1], c[:-1], n[1:], ca[1:])) == pytest.approx(180.0, abs=0.3)
+
+
+def test_neighbouring_cas_are_3_8_A_apart(model: AtomicModel) -> None:
+    for chain in chains_of(model):
+        ca = chain.xyz[chain.atom == "CA"]
+
+        assert np.linalg.norm(np.diff(ca, axis=0), axis=1) == pytest.approx(3.80, abs=0.02)
+
+
+def test_every_ca_has_the_l_hand(model: AtomicModel) -> None:
+    whole = model.take(model.residue != "GLY")
+    n, ca, c, cb = (whole.xyz[whole.atom == atom] for atom in ("N", "CA", "C", "CB"))
+
+    # seen from the hydrogen, CO, R, N go round clockwise: a positive volume, negative in the mirror
+    volume = (np.cross(n - ca, c - ca) * (cb - ca)).sum(axis=1)
+
+    assert volume.min() > 2.0
+
+
+@pytest.mark.parametrize(
+    ("residue", "first", "second", "expected"),
+    [
+        pytest.param("ILE", "CG1", "CG2", -122.7, id="ILE"),
+        pytest.param("THR", "OG1", "CG2", -120.6, id="THR"),
+        pytest.param("VAL", "CG1", "CG2", 122.6, id="VAL"),
+    ],
+)
+def test_branches_at_cb_lie_as_in_measured_structures(
+    model: AtomicModel, residue: str, first: str, second: str, expected: float
+) -> None:
+    # expected: medians over 348 Ile, 501 Thr, 474 Val of PDB entries 1fdo, 6xlu, 1a4w, 5ugo, 4i39, 1igy, 2src
+    rows = model.take(model.residue == residue)
+    n, ca, cb, one, two = (rows.xyz[rows.atom == atom] for atom in ("N", "CA", "CB", first, second))
+
+    turn = torsion(n, ca, cb, two) - torsion(n, ca, cb, one)
+
+    assert (turn + 180) % 360 - 180 == pytest.approx(expected, abs=2.0)
+
+
+@pytest.mark.parametrize(
+    ("residue", "first", "second", "expected"),
+    [
+        pytest.param("PRO", "CD", "N", 1.473, id="PRO"),
+        pytest.param("HIS", "CE1", "NE2", 1.321, id="HIS"),
+        pytest.param("PHE", "CE2", "CZ", 1.382, id="PHE"),
+        pytest.param("TYR", "CE2", "CZ", 1.378, id="TYR"),
+        pytest.param("TRP", "NE1", "CE2", 1.370, id="TRP, five-membered"),
+        pytest.param("TRP", "CZ3", "CH2", 1.400, id="TRP, six-membered"),
+    ],
+)
+def test_rings_close(residue: str, first: str, second: str, expected: float) -> None:
+    backbone = backbone_of(random_protein(0, chains=1, residues=1, radius=12.0))
+    names, xyz, _ = all_atoms(np.array([residue]), backbone)
+    atoms = dict(zip(names.tolist(), xyz, strict=True))
+
+    assert np.linalg.norm(atoms[first] - atoms[second]) == pytest.approx(expected, abs=0.02)
+
+
+def test_every_residue_has_all_its_heavy_atoms(model: AtomicModel) -> None:
+    expected = dict(zip("GLY ALA SER CYS THR VAL PRO ASN ASP ILE LEU MET GLN GLU LYS HIS PHE ARG TYR TRP".split(),
+                        [4, 5, 6, 6, 7, 7, 7, 8, 8, 8, 8, 8, 9, 9, 9, 10, 11, 11, 12, 14], strict=True))  # fmt: skip
+
+    _, first, count = np.unique(model.position, return_index=True, return_counts=True)
+
+    assert [expected[name] for name in model.residue[first].tolist()] == count.tolist()
+    assert set(SIDE_CHAINS) == set(expected)
+
+
+# fold
+
+
+def test_planned_helices_are_right_handed(model: AtomicModel) -> None:
+    for chain in chains_of(model):
+        ca, secondary = chain.xyz[chain.atom == "CA"], chain.secondary[chain.atom == "CA"]
+        turns = torsion(ca[:-3], ca[1:-2], ca[2:-1], ca[3:])
+        inside = np.lib.stride_tricks.sliding_window_view(secondary == HELIX, 4).all(axis=1)
+
+        assert inside.sum() > 10
+        assert turns[inside] == pytest.approx(50.0, abs=15.0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_independent_program_sees_the_planned_helices_and_sheets(seed: int) -> None:
+    planned, seen = [], []
+    for chain in chains_of(random_protein(seed)):
+        ca = chain.atom == "CA"
+        donors = (chain.residue[ca] != "PRO").astype(float)
+        planned.append(chain.secondary[ca])
+        seen.append(pydssp.assign(backbone_of(chain), donor_mask=donors, out_type="c3"))
+    plan, dssp = np.concatenate(planned), np.concatenate(seen)
+
+    assert set(plan.tolist()) == {COIL, HELIX, STRAND}
+    assert (dssp[plan == HELIX] == "H").mean() > 0.97
+    assert (dssp[plan == STRAND] == "E").mean() > 0.97
+    assert (dssp[plan == COIL] == "-").mean() > 0.5
+
+
+def test_our_own_kabsch_and_sander_sees_the_planned_helices_and_sheets(model: AtomicModel) -> None:
     seen, planned = computed_secondary(model), model.secondary
 
-    assert np.mean(seen[planned == HELIX] == HELIX) > 0.8
+    assert (seen[planned == HELIX] == HELIX).mean() > 0.97
+    assert (seen[planned == STRAND] == STRAND).mean() > 0.97
 
 
-def test_no_two_residues_clash(model: AtomicModel) -> None:
-    ca = positions(model, "CA")
-    chain = np.repeat([0, 1], 120)
-    gaps = np.linalg.norm(ca[:, None] - ca[None], axis=2)
-    far = (np.abs(np.subtract.outer(np.arange(240), np.arange(240))) >= 3) | np.not_equal.outer(chain, chain)
+def test_no_two_cas_are_closer_than_4_A_but_neighbours(model: AtomicModel) -> None:
+    rows = model.take(model.atom == "CA")
+    gaps = np.linalg.norm(rows.xyz[:, None] - rows.xyz, axis=2)
+    neighbours = (np.abs(rows.position[:, None] - rows.position) <= 1) & (rows.chain[:, None] == rows.chain)
 
-    assert gaps[far].min() >= 4.0
-
-
-def test_every_atom_lies_in_the_sphere(model: AtomicModel) -> None:
-    assert np.linalg.norm(model.xyz, axis=1).max() <= RADIUS
+    assert gaps[neighbours & (gaps > 0)].max() < 4.0
+    assert gaps[~neighbours].min() > 3.99
 
 
-def test_one_seed_is_one_model(model: AtomicModel) -> None:
-    again, other = (random_protein(seed, chains=2, residues=120, radius=RADIUS) for seed in (5, 6))
+@pytest.mark.parametrize("radius", [34.0, 45.0])
+def test_every_atom_lies_in_the_sphere(radius: float) -> None:
+    model = random_protein(3, radius=radius)
 
-    assert np.array_equal(model.xyz, again.xyz)
-    assert len(other) != len(model) or not np.array_equal(model.xyz, other.xyz)
-
-
-def test_residues_are_drawn_by_their_natural_frequency() -> None:
-    names: list[str] = []
-    for seed in range(8):
-        made = random_protein(seed, chains=2, residues=120, radius=RADIUS)
-        names += made.residue[made.atom == "CA"].tolist()
-    found = np.array([names.count(name) for name in SIDE_CHAINS]) / len(names)
-
-    # 1,920 residues: three standard deviations of the most frequent are 0.02
-    assert np.abs(found - np.array(FREQUENCIES) / sum(FREQUENCIES)).max() < 0.025
+    assert np.linalg.norm(model.xyz, axis=1).max() <= radius
 
 
-def test_a_protein_that_does_not_fit_its_sphere_is_refused() -> None:
-    with pytest.raises(ValueError, match="^found no room for 1 chains of 40 residues in a sphere of radius 9"):
-        random_protein(0, chains=1, residues=40, radius=9.0)
+def test_a_chain_is_compact(model: AtomicModel) -> None:
+    for chain in chains_of(model):
+        ca = chain.xyz[chain.atom == "CA"]
+        spread = np.sqrt(np.square(ca - ca.mean(axis=0)).sum(axis=1).mean())
+
+        # folded proteins: 2.2 N^0.38 = 13.6 A (Skolnick 1997, J. Mol. Biol. 265, 217)
+        # unfolded ones: 1.93 N^0.598 = 34 A (Kohn 2004, PNAS 101, 12491)
+        assert spread < 21.0
 
 
-@pytest.mark.parametrize("noise", [0.0, 0.3])
-def test_the_map_shows_the_model(model: AtomicModel, noise: float) -> None:
-    volume = density_of(model, resolution=3.0, voxel_size=1.5, noise=noise)
-
-    assert fit(volume, positions(model, "CA"), moments(volume.data)) > 2
+# one seed, one model
 
 
-def test_the_box_holds_the_model_with_its_margin_on_a_grid_through_zero(model: AtomicModel) -> None:
-    volume = density_of(model, resolution=4.0, voxel_size=1.3, margin=7.0)
-
-    index = volume.index_of(model.xyz)
-    assert (index * 1.3).min() >= 7.0
-    assert ((np.array(volume.shape_zyx) - 1 - index) * 1.3).min() >= 7.0
-    assert np.allclose(volume.origin_xyz / 1.3, np.round(volume.origin_xyz / 1.3))
-    assert volume.data.dtype == np.float32
+def test_the_same_seed_gives_the_same_model(model: AtomicModel) -> None:
+    assert same(model, random_protein(1, radius=RADIUS))
 
 
-def test_noise_is_as_strong_as_asked_and_seeded(model: AtomicModel) -> None:
-    clean, noisy, again = (
-        density_of(model, resolution=4.0, voxel_size=2.0, noise=noise, seed=3).data for noise in (0.0, 0.5, 0.5)
+def test_another_seed_gives_another_model(model: AtomicModel) -> None:
+    other = random_protein(2, radius=RADIUS)
+
+    assert not same(model, other)
+    assert model.residue[model.atom == "CA"].tolist() != other.residue[other.atom == "CA"].tolist()
+
+
+# columns
+
+
+def test_rows_go_chain_by_chain_and_residue_by_residue() -> None:
+    model = random_protein(5, chains=3, residues=8)
+    ca = model.take(model.atom == "CA")
+
+    assert ca.chain.tolist() == ["A"] * 8 + ["B"] * 8 + ["C"] * 8
+    assert ca.label_seq_id.tolist() == [*range(1, 9)] * 3
+    assert ca.position.tolist() == [*range(24)]
+    assert (np.diff(model.position) >= 0).all()
+    assert np.array_equal(model.label_seq_id, model.auth_seq_id)
+    assert model.atom[:4].tolist() == ["N", "CA", "C", "O"]
+
+
+def test_columns_are_those_of_a_plain_protein(model: AtomicModel) -> None:
+    assert set(model.entity_kind.tolist()) == {"peptide"}
+    assert set(model.element.tolist()) == {"C", "N", "O", "S"}
+    assert set(model.altloc.tolist()) == set(model.insertion_code.tolist()) == {""}
+    assert (model.occupancy == 1).all()
+    assert [model.xyz.dtype, model.label_seq_id.dtype, model.b_factor.dtype, model.secondary.dtype] == [
+        np.float64, np.int32, np.float32, np.uint8,
+    ]  # fmt: skip
+
+
+def test_positions_survive_a_file_of_three_decimals(model: AtomicModel) -> None:
+    assert np.array_equal(model.xyz, np.array([[float(f"{value:.3f}") for value in row] for row in model.xyz]))
+
+
+def test_b_factors_change_slowly_along_the_chain(model: AtomicModel) -> None:
+    for chain in chains_of(model):
+        b_factor = chain.b_factor[chain.atom == "CA"]
+
+        assert 15 <= b_factor.min() < b_factor.max() <= 60
+        assert np.abs(np.diff(b_factor)).max() < 8
+        assert np.abs(np.diff(np.sort(b_factor)[:: len(b_factor) // 2])).min() > 1
+
+
+def test_residues_are_as_frequent_as_in_nature() -> None:
+    models = [random_protein(seed, chains=1) for seed in range(8)]
+    names = np.concatenate([model.residue[model.atom == "CA"] for model in models])
+
+    found = np.array([(names == name).mean() for name in SIDE_CHAINS])
+
+    assert sum(FREQUENCIES) == pytest.approx(1.0)
+    # 960 residues: a frequency of 0.1 has a standard deviation of 0.01
+    assert found == pytest.approx(np.array(FREQUENCIES), abs=0.035)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_prolines_keep_to_loops_and_left_handed_residues_are_mostly_gly_asn_asp(seed: int) -> None:
+    for chain in chains_of(random_protein(seed)):
+        ca = chain.atom == "CA"
+        n, alpha, c, _ = backbone_of(chain).swapaxes(0, 1)
+        phi = torsion(c[:-1], n[1:], alpha[1:], c[1:])
+        names = chain.residue[ca]
+
+        assert set(chain.secondary[ca][names == "PRO"].tolist()) <= {COIL}
+        assert np.isin(names[1:][phi > 0], ["GLY", "ASN", "ASP"]).mean() > 0.6
+
+
+# refusals
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        pytest.param(
+            {"chains": 0},
+            "chains must be 1 to 26 and residues at least 1, found 0 and 120",
+            id="no chain",
+        ),
+        pytest.param(
+            {"residues": 0},
+            "chains must be 1 to 26 and residues at least 1, found 2 and 0",
+            id="no residue",
+        ),
+        pytest.param(
+            {"radius": 10.0},
+            "found no room for 2 chains of 120 residues in a sphere of radius 10 A: their atoms alone fill it; "
+            "use a larger radius or fewer residues",
+            id="too small for the atoms",
+        ),
+    ],
+)
+def test_what_cannot_be_made_is_refused_at_once(settings: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError) as raised:  # noqa: PT011 the whole message is compared
+        random_protein(0, **settings)
+
+    assert str(raised.value) == message
+
+
+def test_the_search_for_a_fold_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simulate, "ATTEMPTS", 2)
+    monkeypatch.setattr(simulate, "STEPS", 8)
+
+    with pytest.raises(ValueError) as raised:  # noqa: PT011 the whole message is compared
+        random_protein(0, chains=1, residues=60, radius=13.0)
+
+    assert str(raised.value) == (
+        "found no room for 1 chains of 60 residues in a sphere of radius 13 A: chain A failed 2 times; "
+        "use a larger radius or fewer residues"
     )
 
-    assert np.array_equal(noisy, again)
-    assert (noisy - clean).std() == pytest.approx(0.5 * clean.std(), rel=0.02)
+
+# density
 
 
-@pytest.mark.parametrize("change", [{"resolution": 0.0}, {"voxel_size": -1.0}, {"noise": -0.1}])
-def test_sizes_out_of_range_are_refused(model: AtomicModel, change: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="^expected atoms, resolution and voxel_size above 0"):
-        density_of(model, **{"resolution": 3.0, "voxel_size": 1.0, **change})
+def test_the_box_keeps_the_margin_on_every_side_of_long_and_flat_models() -> None:
+    volume = density_of(carbons([(0, 0, 0), (30, 0, 0), (0, 9.5, 5)]), resolution=3.0, voxel_size=1.0, margin=10.0)
+
+    # x: -10 to 40, y: -10 to 20 (19.5 and up to the next point), z: -10 to 15
+    assert volume.shape_zyx == (26, 31, 51)
+    assert volume.origin_xyz.tolist() == [-10.0, -10.0, -10.0]
+    assert volume.voxel_size_xyz.tolist() == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("voxel_size", [0.83, 1.06, 1.4])
+@pytest.mark.parametrize("margin", [0.0, 10.0])
+def test_every_atom_is_a_margin_away_from_the_faces(model: AtomicModel, voxel_size: float, margin: float) -> None:
+    volume = density_of(model, resolution=4.0, voxel_size=voxel_size, margin=margin)
+    nearest = np.rint(volume.index_of(model.xyz))
+    last_xyz = volume.position_of(np.array(volume.shape_zyx) - 1)
+
+    assert (model.xyz.min(axis=0) - volume.origin_xyz >= margin - 1e-9).all()
+    assert (last_xyz - model.xyz.max(axis=0) >= margin - 1e-9).all()
+    assert (nearest >= 0).all() and (nearest < volume.shape_zyx).all()
+
+
+@pytest.mark.parametrize("voxel_size", [0.83, 1.06, 1.4])
+def test_the_origin_is_a_whole_number_of_voxels(model: AtomicModel, voxel_size: float) -> None:
+    volume = density_of(model, resolution=4.0, voxel_size=voxel_size)
+
+    assert not np.allclose(volume.origin_xyz, 0)
+    assert volume.origin_xyz == pytest.approx(np.rint(volume.origin_xyz / voxel_size) * voxel_size, abs=1e-9)
+
+
+def test_the_density_of_an_atom_is_highest_where_the_atom_is() -> None:
+    volume = density_of(carbons([(1.0, 2.0, 3.0)]), resolution=3.0, voxel_size=0.5, margin=6.0)
+
+    highest = np.unravel_index(int(volume.data.argmax()), volume.data.shape)
+
+    assert volume.position_of(highest).tolist() == [1.0, 2.0, 3.0]
+
+
+def test_every_residue_stands_out_of_the_map(model: AtomicModel, density: Volume) -> None:
+    at_ca = values_at(density, model.xyz[model.atom == "CA"])
+
+    assert density.data.dtype == np.float32
+    assert at_ca.min() > density.data.mean() + 2 * density.data.std()
+
+
+@pytest.mark.parametrize("noise", [0.1, 0.3, 0.5])
+def test_the_model_fits_its_map_by_more_than_2_sd_under_noise(model: AtomicModel, noise: float) -> None:
+    volume = density_of(model, resolution=3.0, voxel_size=1.06, noise=noise)
+    at_ca = values_at(volume, model.xyz[model.atom == "CA"])
+    beside = values_at(volume, model.xyz[model.atom == "CA"] * -0.5)
+
+    assert fit(volume, model.xyz[model.atom == "CA"], moments(volume.data)) > 2
+    assert at_ca.mean() > volume.data.mean() + 2 * volume.data.std()
+    assert beside.mean() < at_ca.mean() - volume.data.std()
+
+
+def test_noise_is_a_share_of_the_density_and_follows_its_seed(model: AtomicModel, density: Volume) -> None:
+    one, again, other = (
+        density_of(model, resolution=3.0, voxel_size=1.06, noise=0.5, seed=seed).data for seed in (1, 1, 2)
+    )
+    added = one.astype(np.float64) - density.data
+
+    assert added.std() == pytest.approx(0.5 * density.data.std(), rel=0.01)
+    assert np.array_equal(one, again)
+    assert not np.array_equal(one, other)
+
+
+def test_noise_is_as_smooth_as_the_resolution_says(model: AtomicModel, density: Volume) -> None:
+    noisy = density_of(model, resolution=3.0, voxel_size=1.06, noise=0.5).data
+    added = noisy.astype(np.float64) - density.data
+
+    neighbours = np.corrcoef(added[:, :, :-1].ravel(), added[:, :, 1:].ravel())[0, 1]
+
+    # amplitudes exp(-(d s)^2) give exp(-(pi x / d)^2 / 2) at a distance x: 0.54 at 1.06 A of 3 A
+    assert neighbours == pytest.approx(0.54, abs=0.03)
+
+
+def test_a_lower_resolution_spreads_the_same_density() -> None:
+    sharp, blurred = (
+        density_of(carbons([(0, 0, 0)]), resolution=resolution, voxel_size=0.5, margin=9.0).data
+        for resolution in (2.0, 4.0)
+    )
+
+    assert sharp.max() > 1.5 * blurred.max()
+    assert sharp.sum() == pytest.approx(blurred.sum(), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({"resolution": 0.0}, id="resolution"),
+        pytest.param({"voxel_size": -1.0}, id="voxel"),
+        pytest.param({"margin": -1.0}, id="margin"),
+        pytest.param({"noise": -0.1}, id="noise"),
+    ],
+)
+def test_a_density_of_impossible_size_is_refused(settings: dict[str, float]) -> None:
+    asked = {"resolution": 3.0, "voxel_size": 1.0, "margin": 10.0, "noise": 0.0, **settings}
+
+    with pytest.raises(ValueError, match="expected atoms, resolution and voxel_size above 0"):
+        density_of(carbons([(0, 0, 0)]), **asked)
+
+
+def values_at(volume: Volume, xyz: FloatArray) -> npt.NDArray[np.float32]:
+    """Of the nearest voxels."""
+    return np.asarray(volume.data[tuple(np.rint(volume.index_of(xyz)).astype(int).T)])

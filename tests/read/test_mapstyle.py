@@ -75,12 +75,12 @@ def test_it_is_a_dataset_of_the_library_over_a_file(table: Open, hf_cache: Path)
     ) == ("train", "simulated", "subgrids", "0.1.0")  # fmt: skip
 
 
-def test_without_a_split_every_split_is_in_a_dict(simulated: Report, places: list[Place]) -> None:
+def test_without_a_split_every_split_that_has_entries_is_in_a_dict(simulated: Report, places: list[Place]) -> None:
     opened = load_dataset(str(simulated.folder))
 
     assert isinstance(opened, datasets.DatasetDict)
-    assert list(opened) == ["train", "validation", "test", "unassigned"]
-    assert simulated.manifest.counts["subgrids"] == opened.num_rows
+    assert list(opened) == ["train", "validation"]
+    assert opened.num_rows.items() <= simulated.manifest.counts["subgrids"].items()
     assert len(places) == opened.num_rows["train"]
 
 
@@ -111,7 +111,7 @@ def test_opening_and_reading_ids_decodes_nothing(table: Open, decoder: Volumes, 
     opened = table()
 
     assert Counter(entry_id for entry_id, *_ in places) == Counter(opened["entry_id"])
-    assert [list(one[1:]) for one in places] == opened.select_columns(LIGHT)[:]["start_zyx"]
+    assert [list(one[1:]) for one in places] == [list(start) for start in opened.select_columns(LIGHT)[:]["start_zyx"]]
     assert decoder.decodes == 0
 
 
@@ -144,7 +144,7 @@ def test_rows_are_found_from_the_end_by_slice_and_by_list(table: Open) -> None:
     last = len(opened) - 1
 
     assert plain(opened[last]) == plain(opened[-1])
-    assert [plain(opened[n])["start_zyx"] for n in (2, 3, 4)] == opened[2:5]["start_zyx"]
+    assert [plain(opened[n])["start_zyx"] for n in (2, 3, 4)] == [list(start) for start in opened[2:5]["start_zyx"]]
     assert [plain(opened[n])["density"] for n in (7, 1)] == [one.tolist() for one in opened[[7, 1]]["density"]]
     assert opened[3]["density"].tolist() == opened["density"][3].tolist()
 
@@ -154,7 +154,6 @@ def test_a_row_beyond_the_last_is_an_index_error(table: Open) -> None:
         table()[10**6]
 
 
-@pytest.mark.xfail(raises=AssertionError, reason="start_zyx is a list here and an array in the stream")
 @pytest.mark.parametrize(("config", "column"), [("subgrids", "start_zyx"), ("volumes", "origin_xyz")])
 def test_vectors_are_of_the_type_that_the_stream_gives(table: Open, stream: Open, config: str, column: str) -> None:
     expected = kinds(next(iter(stream(config=config))))
@@ -193,9 +192,6 @@ def test_every_option_gives_what_the_stream_gives(table: Open, stream: Open, opt
         assert same(expected[number], opened[number])
 
 
-@pytest.mark.xfail(
-    raises=AssertionError, reason="the cached file is named by str(expression), which shortens long lists"
-)
 def test_long_filters_that_differ_in_the_middle_keep_different_rows(table: Open) -> None:
     others = [f"OTHER-{number}" for number in range(40)]
 
@@ -241,7 +237,7 @@ def test_filter_by_a_name_decodes_nothing_and_by_voxels_sees_arrays(table: Open,
     assert decodes == decoder.decodes
     assert by_name.unique("entry_id") == ["SIM-00002"]
     assert 0 < len(expected) < len(opened)
-    assert opened.select(expected)[LIGHT[1]][:] == by_voxels[LIGHT[1]][:]
+    assert all(same(row, found) for row, found in zip(opened.select(expected), by_voxels, strict=True))
     assert isinstance(by_voxels[0]["density"], np.ndarray)
 
 
@@ -279,7 +275,6 @@ def test_map_leaves_the_voxels_where_they_are(table: Open, mapped: Open) -> None
     assert sum(Path(file["filename"]).stat().st_size for file in found.cache_files) < 50_000
 
 
-@pytest.mark.xfail(raises=AssertionError, reason="map writes voxels that it looked at as nested lists, of another type")
 @pytest.mark.parametrize(
     "function",
     [
@@ -326,6 +321,23 @@ def test_map_may_turn_voxels_into_something_else(table: Open, change: Open) -> N
     ]
 
 
+@pytest.mark.xfail(raises=AssertionError, reason="what does not fit the declared type is cast to it all the same")
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda array: array / 40, id="shares"),
+        pytest.param(lambda array: array.astype(np.int64) - 1, id="below zero"),
+        pytest.param(lambda array: array.astype(np.int64) * 100, id="above 255"),
+    ],
+)
+def test_map_never_squeezes_numbers_into_labels(table: Open, change: Open) -> None:
+    opened = table(columns=["amino", *LIGHT]).filter(lambda row: row["amino"].max() > 3).select([0, 1])
+
+    found = opened.map(lambda row: {"amino": change(row["amino"])})
+
+    assert [change(row["amino"]).tolist() for row in opened] == [np.asarray(row["amino"]).tolist() for row in found]
+
+
 def test_map_in_batches_sees_lists_of_arrays(table: Open) -> None:
     opened = table(columns=["amino", *LIGHT])
 
@@ -348,33 +360,33 @@ def test_columns_are_selected_removed_and_renamed_with_their_types(table: Open) 
 
 
 FORMATS = [
-    pytest.param(None, "uint8", "float32", "list", id="none"),
+    pytest.param(None, "uint8", "float32", id="none"),
     # `datasets` widens integers: so it does with its own arrays
-    pytest.param("numpy", "int64", "float32", "int64", id="numpy"),
-    pytest.param("torch", "torch.int64", "torch.float32", "torch.int64", id="torch"),
+    pytest.param("numpy", "int64", "float32", id="numpy"),
+    pytest.param("torch", "torch.int64", "torch.float32", id="torch"),
 ]
 
 
-@pytest.mark.parametrize(("format_type", "label", "density", "start"), FORMATS)
-def test_a_row_in_each_format(table: Open, format_type: str | None, label: str, density: str, start: str) -> None:
+@pytest.mark.parametrize(("format_type", "label", "density"), FORMATS)
+def test_a_row_in_each_format(table: Open, format_type: str | None, label: str, density: str) -> None:
     row = table().with_format(format_type)[11]
     cube = (32, 32, 32)
 
     assert {"density": (density, cube), **dict.fromkeys(ARRAYS[1:], (label, cube))} == {
         name: kind for name, kind in kinds(row).items() if name in ARRAYS
     }
-    assert (start, () if start == "list" else (3,)) == kinds(row)["start_zyx"]
+    assert format_type is None or kinds(row)["start_zyx"] == (label, (3,))
     assert all(np.array_equal(table()[11][name], np.asarray(row[name])) for name in ARRAYS)
 
 
-@pytest.mark.parametrize(("format_type", "label", "density", "start"), FORMATS[1:])
-def test_rows_in_each_format_are_stacked(table: Open, format_type: str, label: str, density: str, start: str) -> None:
+@pytest.mark.parametrize(("format_type", "label", "density"), FORMATS[1:])
+def test_rows_in_each_format_are_stacked(table: Open, format_type: str, label: str, density: str) -> None:
     rows = table().with_format(format_type)[4:9]
 
     assert {"density": (density, (5, 32, 32, 32)), **dict.fromkeys(ARRAYS[1:], (label, (5, 32, 32, 32)))} == {
         name: kind for name, kind in kinds(rows).items() if name in ARRAYS
     }
-    assert (start, (5, 3)) == kinds(rows)["start_zyx"]
+    assert kinds(rows)["start_zyx"] == (label, (5, 3))
 
 
 def test_a_format_keeps_the_type_that_it_is_told(table: Open) -> None:
@@ -383,8 +395,18 @@ def test_a_format_keeps_the_type_that_it_is_told(table: Open) -> None:
     assert kinds(row) == {"atom": ("uint8", (32, 32, 32))}
 
 
-@pytest.mark.xfail(raises=ValueError, reason="`datasets` asks whether the decoded array != its reference")
-@pytest.mark.parametrize("format_type", [None, "numpy", "torch"])
+@pytest.mark.parametrize(
+    "format_type",
+    [
+        None,
+        pytest.param(
+            "numpy", marks=pytest.mark.xfail(raises=ValueError, reason="vectors: array != array has no one answer")
+        ),
+        pytest.param(
+            "torch", marks=pytest.mark.xfail(raises=ValueError, reason="vectors: array != array has no one answer")
+        ),
+    ],
+)
 def test_batch_groups_rows(table: Open, format_type: str | None) -> None:
     opened = table(columns=["density", *LIGHT])
 
@@ -424,9 +446,9 @@ def test_columns_are_put_beside_each_other(table: Open) -> None:
     assert plain(opened[3]) == plain(datasets.concatenate_datasets(parts, axis=1)[3])
 
 
-@pytest.mark.xfail(raises=ValueError, reason="which version a reference belongs to stands in the type, so types differ")
-def test_datasets_with_other_labels_are_concatenated(table: Open) -> None:
-    assert 2 * len(table()) == len(datasets.concatenate_datasets([table(), table(labels="nearest")]))
+def test_datasets_with_other_labels_are_of_other_types_and_not_concatenated(table: Open) -> None:
+    with pytest.raises(ValueError, match=r"^The features can't be aligned because the key density of features "):
+        datasets.concatenate_datasets([table(), table(labels="nearest")])
 
 
 def test_train_test_split_divides_the_rows(table: Open, places: list[Place], place: Open) -> None:
@@ -445,7 +467,6 @@ def test_it_becomes_a_stream_with_shards(table: Open, places: list[Place], place
     assert str(next(iter(opened))["density"].dtype) == "float32"
 
 
-@pytest.mark.xfail(raises=AssertionError, reason="all tables lie in one folder, and `datasets` empties the folder")
 def test_cleaning_the_cache_of_one_dataset_leaves_that_of_another(table: Open) -> None:
     one, other = (table(columns=["density", name]).select(range(3)) for name in LIGHT)
     mapped = [opened.map(peak, remove_columns="density") for opened in (one, other)]
@@ -480,25 +501,14 @@ def test_a_selection_is_saved_with_its_format_and_order(table: Open, tmp_path: P
     assert all(torch.equal(a["density"], b["density"]) for a, b in zip(opened, loaded, strict=True))
 
 
-def test_a_dict_of_splits_with_rows_is_saved_and_loaded(simulated: Report, tmp_path: Path) -> None:
-    opened = load_dataset(str(simulated.folder))
-    filled = datasets.DatasetDict({name: split for name, split in opened.items() if len(split)})
-    filled.save_to_disk(tmp_path / "saved")
-
-    loaded = datasets.load_from_disk(tmp_path / "saved")
-
-    assert filled.num_rows == loaded.num_rows
-    assert plain(filled["validation"][3]) == plain(loaded["validation"][3])
-
-
-@pytest.mark.xfail(
-    raises=IndexError, reason="datasets 5.2 saves no file for a dataset without rows, and misses it later"
-)
-def test_a_dict_with_empty_splits_is_saved_and_loaded(simulated: Report, tmp_path: Path) -> None:
+def test_a_dict_of_splits_is_saved_and_loaded(simulated: Report, tmp_path: Path) -> None:
     opened = load_dataset(str(simulated.folder))
     opened.save_to_disk(tmp_path / "saved")
 
-    assert opened.num_rows == datasets.load_from_disk(tmp_path / "saved").num_rows
+    loaded = datasets.load_from_disk(tmp_path / "saved")
+
+    assert opened.num_rows == loaded.num_rows
+    assert same(opened["validation"][3], loaded["validation"][3])
 
 
 def test_a_pickled_dataset_reads_the_same_in_a_fresh_process(table: Open, tmp_path: Path) -> None:
@@ -648,20 +658,13 @@ def test_a_missing_shard_is_an_error_that_names_the_file(copied: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "found"),
+    "change",
     [
-        pytest.param(
-            lambda raw: raw[:1000],
-            "1,000 bytes",
-            id="shorter",
-            marks=pytest.mark.xfail(
-                raises=AssertionError, reason="says '1,000 bytes or more', which it knows to be wrong"
-            ),
-        ),
-        pytest.param(lambda raw: raw + b"1234", "{more:,} bytes or more", id="longer"),
+        pytest.param(lambda raw: raw[:1000], id="shorter"),
+        pytest.param(lambda raw: raw + b"1234", id="longer"),
     ],
 )
-def test_a_shard_of_another_size_is_an_error_that_names_the_file(copied: Path, change: Open, found: str) -> None:
+def test_a_shard_of_another_size_is_an_error_that_names_the_file(copied: Path, change: Open) -> None:
     opened = load_dataset(str(copied), split="train")
     shard = first_shard(copied)
     raw = shard.read_bytes()
@@ -670,8 +673,8 @@ def test_a_shard_of_another_size_is_an_error_that_names_the_file(copied: Path, c
     with pytest.raises(DatasetError) as caught:
         opened[0]
 
-    message = f"{shard.relative_to(copied)}: {found.format(more=len(raw) + 1)}; expected {len(raw):,}"
-    assert message == str(caught.value)
+    found, expected = len(change(raw)), len(raw)
+    assert f"{shard.relative_to(copied)}: {found:,} bytes; expected {expected:,}" == str(caught.value)
 
 
 def test_damage_reaches_the_user_from_a_worker(copied: Path) -> None:

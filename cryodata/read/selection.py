@@ -1,0 +1,119 @@
+"""What a call of `load_dataset` asks for: checked, then turned into a source of examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from cryodata.core.subgrids import SubgridGrid
+from cryodata.errors import UsageError
+from cryodata.formats.manifest import DatasetVersion
+from cryodata.formats.tables import iterate_groups
+from cryodata.read.decode import LABEL_RULES, VersionKey, Volumes, volumes_of
+from cryodata.read.filters import as_expression, keep
+from cryodata.read.sources import SUBGRID_IDS, ExampleSource, RowSource, SubgridSource, VolumeSource
+
+CONFIGS = ("subgrids", "volumes", "entries", "atoms")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Selection:
+    """What a call of `load_dataset` asks for, checked."""
+
+    config: str
+    key: VersionKey
+    box: int
+    core: int
+    rule: str
+    columns: tuple[str, ...]
+    keep: Any
+    "pyarrow expression, or None"
+
+
+def checked_selection(
+    opened: DatasetVersion,
+    config: str,
+    rule: str,
+    box: int | None,
+    core: int | None,
+    columns: Sequence[str] | None,
+    filter: Any,
+) -> Selection:
+    """The request as a Selection. Raises UsageError, naming what there is, for anything that is not."""
+    manifest = opened.manifest
+    if config not in CONFIGS:
+        raise UsageError(f"no config '{config}'; found: {', '.join(CONFIGS)}")
+    if rule not in LABEL_RULES:
+        raise UsageError(f"no label rule '{rule}'; found: {', '.join(LABEL_RULES)}")
+    box, core = box or manifest.box, core or manifest.core
+    try:
+        SubgridGrid.uniform((1, 1, 1), box, core)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    if filter is not None and config == "subgrids" and (box, core) != (manifest.box, manifest.core):
+        raise UsageError(f"filter= looks at the table of sub-grids, which has box {manifest.box}, core {manifest.core}")
+    key = VersionKey(str(opened.root), manifest.name, manifest.version, opened.sha256)
+    known = _columns(volumes_of(key), config)
+    chosen = tuple(columns) if columns is not None else known
+    missing = [column for column in chosen if column not in known]
+    if missing or not chosen:
+        raise UsageError(f"no column {', '.join(missing) or 'is asked for'}; found: {', '.join(known)}")
+    expression = as_expression(filter)
+    if expression is not None and config == "atoms":
+        keep(
+            volumes_of(key).atoms(0).slice(0, 0), expression
+        )  # an unknown column is refused now, not when rows are read
+    return Selection(config, key, box, core, rule, chosen, expression)
+
+
+def _columns(store: Volumes, config: str) -> tuple[str, ...]:
+    arrays = tuple(array.name for array in store.opened.manifest.schema.arrays)
+    return {
+        "subgrids": (*arrays, *SUBGRID_IDS, "start_zyx"),
+        "volumes": (*arrays, *SUBGRID_IDS, "voxel_size_xyz", "origin_xyz"),
+        "entries": tuple(store.entries.schema.names),
+        "atoms": tuple(store.atoms(0).schema.names) if len(store.entries) else ("entry_id",),
+    }[config]
+
+
+def source_of(store: Volumes, selection: Selection, volumes: npt.NDArray[np.int32]) -> ExampleSource:
+    """Examples of the volumes of a split, those left out that a filter empties."""
+    key, columns = selection.key, selection.columns
+    if selection.config == "subgrids":
+        kept = None if selection.keep is None else _kept_subgrids(store, selection.keep, set(volumes.tolist()))
+        if kept is not None:
+            volumes = np.array([volume for volume in volumes.tolist() if len(kept[volume])], dtype=np.int32)
+        return SubgridSource(key, volumes, columns, selection.box, selection.core, selection.rule, kept)
+    if selection.config == "atoms":
+        return RowSource(key, volumes, "atoms", columns, selection.keep)
+    if selection.keep is not None:
+        numbered = store.entries.append_column("volume_row", pa.array(range(len(store.entries)), pa.int32()))
+        rows = keep(numbered, selection.keep)["volume_row"].to_numpy()
+        volumes = volumes[np.isin(volumes, rows)]
+    if selection.config == "entries":
+        return RowSource(key, volumes, "entries", columns)
+    return VolumeSource(key, volumes, columns, selection.rule)
+
+
+def _kept_subgrids(store: Volumes, expression: Any, volumes: set[int]) -> dict[int, npt.NDArray[np.int32]]:
+    """Places of the sub-grids that meet a condition, by volume; nothing is decoded."""
+    kept = dict.fromkeys(volumes, np.zeros(0, dtype=np.int32))
+    ids = store.entries.select(list(SUBGRID_IDS))
+    for name in store.opened.tables("subgrids-"):
+        for group in iterate_groups(store.opened.table(name)):
+            number = group["volume"].to_numpy()
+            # rows of a volume lie together and in the order of its grid
+            first = np.r_[True, np.diff(number) != 0]
+            place = np.arange(len(number)) - np.maximum.accumulate(np.where(first, np.arange(len(number)), 0))
+            table = group.append_column("place", pa.array(place.astype(np.int32)))
+            for column in SUBGRID_IDS:
+                table = table.append_column(column, ids[column].take(group["volume"]))
+            table = keep(table, expression)
+            found, place = table["volume"].to_numpy(), table["place"].to_numpy()
+            kept.update({volume: place[found == volume] for volume in set(found.tolist()) & volumes})
+    return kept
