@@ -24,11 +24,11 @@ HEADER_BYTES = 12
 
 
 class Cut(np.ndarray[Any, Any]):
-    """An array as any other, but plainly different from what it was stored as, a reference or a list of numbers:
-    `datasets` asks `decoded != stored` of the items of a batch and wants one answer."""
+    """An array as any other, but plainly different from the reference it came from: `datasets` asks `decoded != stored`
+    of the items of a batch and wants one answer."""
 
     def __ne__(self, other: object) -> Any:
-        return True if isinstance(other, (dict, list)) else super().__ne__(other)
+        return True if isinstance(other, dict) else super().__ne__(other)
 
     __hash__ = None
 
@@ -95,35 +95,9 @@ class Voxels:
         return pa.StructArray.from_arrays(columns, fields=list(REFERENCE), mask=storage.is_null())
 
 
-@dataclass
-class Vector:
-    """A column of three numbers, read as an array (3,)."""
-
-    dtype: str
-    decode: bool = True
-    id: str | None = None
-    _type: str = field(default="CryodataVector", init=False, repr=False)
-
-    def __call__(self) -> pa.DataType:
-        return pa.list_(pa.from_numpy_dtype(self.dtype), 3)
-
-    def encode_example(self, value: Any) -> Any:
-        """Numbers as they are stored."""
-        return np.asarray(value, dtype=self.dtype).tolist()
-
-    def decode_example(self, value: Any, token_per_repo_id: Any = None) -> npt.NDArray[Any]:
-        """An array of the declared type."""
-        return np.asarray(value, dtype=self.dtype).view(Cut)
-
-    def cast_storage(self, storage: pa.Array) -> pa.Array:
-        """From any list of numbers."""
-        return storage.cast(self())
-
-
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", UserWarning)  # "experimental": the contract test watches it
     register_feature(Voxels, "CryodataVoxels")
-    register_feature(Vector, "CryodataVector")
 
 
 def references(volume: npt.NDArray[np.int32], start_zyx: npt.NDArray[np.int32]) -> pa.Array:
@@ -135,9 +109,13 @@ def references(volume: npt.NDArray[np.int32], start_zyx: npt.NDArray[np.int32]) 
 
 
 def _to_bytes(array: npt.NDArray[Any], dtype: str) -> bytes:
+    """An array as it is stored. TypeError if it has other axes, or numbers that an integer type can't hold."""
     if array.ndim != 3:
-        raise ValueError(f"an array column takes arrays of 3 axes, found {array.ndim}")
-    values = np.ascontiguousarray(array, dtype=np.dtype(dtype).newbyteorder("<"))
+        raise TypeError(f"an array column takes arrays of 3 axes, found {array.ndim}")
+    with np.errstate(invalid="ignore"):
+        values = np.ascontiguousarray(array, dtype=np.dtype(dtype).newbyteorder("<"))
+    if values.dtype.kind in "iu" and not np.array_equal(values, array):
+        raise TypeError(f"a column of {dtype} can't hold all numbers of an array of {array.dtype}")
     return np.array(array.shape, dtype="<i4").tobytes() + values.tobytes()
 
 

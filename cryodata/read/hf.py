@@ -20,7 +20,7 @@ from datasets.iterable_dataset import _BaseExamplesIterable
 from cryodata.core.schema import ArraySpec, Schema
 from cryodata.errors import DatasetError
 from cryodata.read.decode import VersionKey
-from cryodata.read.features import Vector, Voxels
+from cryodata.read.features import Voxels
 from cryodata.read.sources import ExampleSource
 
 
@@ -144,9 +144,9 @@ def _array_feature(array: ArraySpec, shape: tuple[int, int, int], key: VersionKe
 
 def _plain_feature(name: str) -> Any:
     if name == "start_zyx":
-        return Vector("int32")
+        return datasets.List(datasets.Value("int32"), length=3)
     if name in ("voxel_size_xyz", "origin_xyz"):
-        return Vector("float64")
+        return datasets.List(datasets.Value("float64"), length=3)
     if name == "resolution":
         return datasets.Value("float64")
     if name in ("entry_id", "emdb_id", "pdb_id"):

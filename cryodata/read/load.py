@@ -47,8 +47,8 @@ def load_dataset(
     or a list such as [("n_ca_core", ">", 0)].
 
     A sub-grid example has `density` float32 (box, box, box) in [0, 1], `atom`, `amino`, `secondary` uint8 of the same
-    shape, `entry_id`, `emdb_id`, `pdb_id`, `resolution` (A) and `start_zyx` int32 (3,); z, y, x order. Arrays are NumPy
-    unless a format is set.
+    shape, `entry_id`, `emdb_id`, `pdb_id`, `resolution` (A) and `start_zyx` (three int32); z, y, x order. Arrays are
+    NumPy unless a format is set.
 
     Returns a datasets.IterableDataset if streaming, else a datasets.Dataset; a dictionary of them without `split`.
     Raises UsageError for a name, version, split, column or rule that is not there; DatasetError for damaged files.

@@ -90,7 +90,7 @@ def subgrid_example(
     columns: Sequence[str],
     ids: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """One sub-grid: arrays (box, box, box), ids and start_zyx int32 (3,); only the columns named."""
+    """One sub-grid: arrays (box, box, box), ids and start_zyx [z, y, x]; only the columns named."""
     store = volumes_of(key)
     arrays = {array.name: array for array in store.opened.manifest.schema.arrays}
     example: dict[str, Any] = {}
@@ -98,14 +98,14 @@ def subgrid_example(
         if name in arrays:
             example[name] = store.get(volume, rule).cut(arrays[name], start_zyx, box)
         elif name == "start_zyx":
-            example[name] = np.array(start_zyx, dtype=np.int32)
+            example[name] = list(start_zyx)
         else:
             example[name] = ids[name]
     return example
 
 
 def volume_example(key: VersionKey, volume: int, rule: str, columns: Sequence[str]) -> dict[str, Any]:
-    """One volume: whole arrays (nz, ny, nx), voxel_size_xyz and origin_xyz float64 (3,), ids."""
+    """One volume: whole arrays (nz, ny, nx), voxel_size_xyz and origin_xyz [x, y, z] in A, ids."""
     store = volumes_of(key)
     arrays = {array.name: array for array in store.opened.manifest.schema.arrays}
     row = store.entries.slice(volume, 1).to_pylist()[0]
@@ -113,8 +113,6 @@ def volume_example(key: VersionKey, volume: int, rule: str, columns: Sequence[st
     for name in columns:
         if name in arrays:
             example[name] = store.get(volume, rule).whole(arrays[name])
-        elif name in ("voxel_size_xyz", "origin_xyz"):
-            example[name] = np.array(row[name], dtype=np.float64)
         else:
             example[name] = row[name]
     return example
