@@ -30,7 +30,7 @@ HOMES = {
     "datasets": {"read/features.py", "read/hf.py"},
     "dask": {"build/run.py"},
     "distributed": {"build/run.py"},
-    "torch": {"demo.py"},
+    "torch": {"demo.py", "read/torch_stream.py"},
     "matplotlib": {"demo.py"},
     "click": {"cli.py"},
     "rich": {"console.py"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,26 @@ class SubgridGrid:
         y, x = divmod(rest, nx)
         return self.core * z - self.margin, self.core * y - self.margin, self.core * x - self.margin
 
+    def containing(
+        self, voxel_zyx: npt.NDArray[np.int32], offset: int, size: int
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Which cubes of `size` voxels, that begin `offset` voxels after each core, hold which voxels.
+
+        voxel_zyx: int32 (n, 3), inside the volume. Returns pairs: rows of `voxel_zyx`, and numbers of cubes as in
+        `starts_zyx`; int64 (m,) each, by step, in the order of the rows. Boxes are `offset=-margin, size=box`.
+        """
+        counts = np.asarray(self.counts_zyx)
+        # cube k of an axis holds v if core*k + offset <= v < core*k + offset + size
+        last = (voxel_zyx - offset) // self.core
+        first = -((size - 1 + offset - voxel_zyx) // self.core)
+        rows, numbers = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+        for step in product(range(-(-size // self.core)), repeat=3):
+            cube = first + np.array(step)
+            valid = np.flatnonzero(np.all((cube >= 0) & (cube < counts) & (cube <= last), axis=1))
+            rows.append(valid)
+            numbers.append(np.asarray(np.ravel_multi_index(cube[valid].T, self.counts_zyx), dtype=np.int64))
+        return np.concatenate(rows), np.concatenate(numbers)
+
     def cut(self, data: npt.NDArray[Any], start_zyx: Iterable[int]) -> npt.NDArray[Any]:
         """A copy of one box of `data` (nz, ny, nx), zero outside it; shape (box, box, box), dtype of `data`."""
         return cut_box(data, start_zyx, self.box)
@@ -88,13 +109,22 @@ class SubgridGrid:
 
 def cut_box(data: npt.NDArray[Any], start_zyx: Iterable[int], box: int) -> npt.NDArray[Any]:
     """A copy of the cube of `box` voxels that begins at `start_zyx`; 0 where it leaves `data` (nz, ny, nx)."""
-    cube = np.zeros((box, box, box), dtype=data.dtype)
-    source, target = [], []
-    for start, size in zip(start_zyx, data.shape, strict=True):
+    cube = np.empty((box, box, box), dtype=data.dtype)
+    cut_into(cube, data, start_zyx)
+    return cube
+
+
+def cut_into(cube: npt.NDArray[Any], data: npt.NDArray[Any], start_zyx: Iterable[int]) -> None:
+    """Fill a cube (box, box, box) with what begins at `start_zyx`; 0 where it leaves `data` (nz, ny, nx)."""
+    source, target, whole = [], [], True
+    for start, size, box in zip(start_zyx, data.shape, cube.shape, strict=True):
         first, last = max(int(start), 0), min(int(start) + box, size)
         if first >= last:
-            return cube
+            cube[...] = 0
+            return
         source.append(slice(first, last))
         target.append(slice(first - int(start), last - int(start)))
+        whole = whole and last - first == box
+    if not whole:
+        cube[...] = 0
     cube[tuple(target)] = data[tuple(source)]
-    return cube

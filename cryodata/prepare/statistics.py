@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -45,14 +44,5 @@ def subgrid_statistics(
 
 def count_in(voxel_zyx: npt.NDArray[np.int32], grid: SubgridGrid, offset: int, size: int) -> npt.NDArray[np.int32]:
     """Points in the cubes of `size` voxels that begin `offset` voxels after each core; int32 (m,)."""
-    counts = np.asarray(grid.counts_zyx)
-    total = np.zeros(len(grid), dtype=np.int64)
-    # cube k of an axis holds v if core*k + offset <= v < core*k + offset + size
-    last = (voxel_zyx - offset) // grid.core
-    first = -((size - 1 + offset - voxel_zyx) // grid.core)
-    for step in product(range(-(-size // grid.core)), repeat=3):
-        cube = first + np.array(step)
-        valid = np.all((cube >= 0) & (cube < counts) & (cube <= last), axis=1)
-        flat = np.ravel_multi_index(cube[valid].T, grid.counts_zyx)
-        total += np.bincount(flat, minlength=len(grid))
-    return total.astype(np.int32)
+    _, numbers = grid.containing(voxel_zyx, offset, size)
+    return np.bincount(numbers, minlength=len(grid)).astype(np.int32)

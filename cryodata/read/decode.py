@@ -134,7 +134,7 @@ class Volumes:
             if found is not None:
                 self._decoded.move_to_end((number, rule))
                 return found
-            found = self._decode(number, rule)
+            found = self.decode(number, rule)
             self._decoded[number, rule] = found
             while len(self._decoded) > 1 and self._bytes() > CACHE_BYTES:
                 self._decoded.popitem(last=False)
@@ -143,7 +143,8 @@ class Volumes:
     def _bytes(self) -> int:
         return sum(volume.density.nbytes for volume in self._decoded.values())
 
-    def _decode(self, number: int, rule: str) -> DecodedVolume:
+    def decode(self, number: int, rule: str) -> DecodedVolume:
+        """Decode a volume and keep nothing of it."""
         self.decodes += 1
         row = self.entries.slice(number, 1).to_pylist()[0]
         where, schema = row["volume"], self.opened.manifest.schema

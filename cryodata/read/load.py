@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
-from cryodata.errors import UsageError
-from cryodata.formats.manifest import DatasetVersion, open_version
+from cryodata.formats.manifest import DatasetVersion
 from cryodata.read import hf
 from cryodata.read.arrow_table import arrow_file
 from cryodata.read.decode import Volumes, volumes_of
-from cryodata.read.selection import Selection, checked_selection, source_of
+from cryodata.read.selection import (
+    Selection,
+    checked_selection,
+    open_dataset,
+    source_of,
+    split_names,
+    volumes_of_split,
+)
 
 
 def load_dataset(
@@ -53,41 +57,22 @@ def load_dataset(
     Returns a datasets.IterableDataset if streaming, else a datasets.Dataset; a dictionary of them without `split`.
     Raises UsageError for a name, version, split, column or rule that is not there; DatasetError for damaged files.
     """
-    opened = _open(os.fspath(name), revision, root)
+    opened = open_dataset(os.fspath(name), revision, root)
     columns = [columns] if isinstance(columns, str) else columns
     selection = checked_selection(opened, config, labels, box, core, columns, filter)
-    scheme = split_by or opened.manifest.default_scheme
-    if scheme not in opened.manifest.schemes:
-        raise UsageError(f"no split scheme '{scheme}'; found: {', '.join(opened.manifest.schemes)}")
-    names = opened.manifest.schemes[scheme]
+    scheme, names = split_names(opened, split_by)
     if split is None:
         filled = set(volumes_of(selection.key).entries[f"split_{scheme}"].to_pylist())
         by_split = {
             found: _load_split(opened, selection, scheme, found, streaming) for found in names if found in filled
         }
         return hf.as_dict(by_split, streaming)
-    split = str(split)  # datasets.Split.TRAIN is no text, but says it
-    if split not in names:
-        raise UsageError(f"no split '{split}' of the scheme '{scheme}'; found: {', '.join(names)}")
-    return _load_split(opened, selection, scheme, split, streaming)
-
-
-def _open(name: str, revision: str | None, root: str | os.PathLike[str] | None) -> DatasetVersion:
-    if "://" in name or "://" in str(root or ""):
-        raise UsageError(f"'{name}': datasets are read from folders of this machine")
-    base, _, pinned = name.partition("@")
-    if os.sep in base or base.startswith("~"):
-        folder = Path(base).expanduser().resolve()
-        return open_version(folder.parent, folder.name, revision or pinned or None)
-    found = Path(root or os.environ.get("CRYODATA_ROOT") or "~/.cache/cryodata").expanduser().resolve()
-    return open_version(found, base, revision or pinned or None)
+    return _load_split(opened, selection, scheme, str(split), streaming)  # datasets.Split.TRAIN is no text, but says it
 
 
 def _load_split(opened: DatasetVersion, selection: Selection, scheme: str, split: str, streaming: bool) -> Any:
     store = volumes_of(selection.key)
-    in_split = np.asarray(store.entries[f"split_{scheme}"].to_pylist(), dtype=np.str_) == split
-    volumes = np.flatnonzero(in_split).astype(np.int32)
-    source = source_of(store, selection, volumes)
+    source = source_of(store, selection, volumes_of_split(opened, selection, scheme, split))
     info = {
         "dataset_name": opened.manifest.name,
         "config_name": selection.config,

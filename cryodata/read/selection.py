@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ import pyarrow as pa
 
 from cryodata.core.subgrids import SubgridGrid
 from cryodata.errors import UsageError
-from cryodata.formats.manifest import DatasetVersion
+from cryodata.formats.manifest import DatasetVersion, open_version
 from cryodata.formats.tables import iterate_groups
 from cryodata.read.decode import LABEL_RULES, VersionKey, Volumes, volumes_of
 from cryodata.read.filters import as_expression, keep
@@ -33,6 +35,37 @@ class Selection:
     columns: tuple[str, ...]
     keep: Any
     "pyarrow expression, or None"
+
+
+def open_dataset(name: str, revision: str | None, root: str | os.PathLike[str] | None) -> DatasetVersion:
+    """The version that a user names: NAME, NAME@VERSION or the path of the dataset's folder."""
+    if "://" in name or "://" in str(root or ""):
+        raise UsageError(f"'{name}': datasets are read from folders of this machine")
+    base, _, pinned = name.partition("@")
+    if os.sep in base or base.startswith("~"):
+        folder = Path(base).expanduser().resolve()
+        return open_version(folder.parent, folder.name, revision or pinned or None)
+    found = Path(root or os.environ.get("CRYODATA_ROOT") or "~/.cache/cryodata").expanduser().resolve()
+    return open_version(found, base, revision or pinned or None)
+
+
+def split_names(opened: DatasetVersion, scheme: str | None) -> tuple[str, tuple[str, ...]]:
+    """The scheme, the default one if none is named, and its splits. UsageError listing the known ones."""
+    scheme = scheme or opened.manifest.default_scheme
+    if scheme not in opened.manifest.schemes:
+        raise UsageError(f"no split scheme '{scheme}'; found: {', '.join(opened.manifest.schemes)}")
+    return scheme, opened.manifest.schemes[scheme]
+
+
+def volumes_of_split(
+    opened: DatasetVersion, selection: Selection, scheme: str | None, split: str
+) -> npt.NDArray[np.int32]:
+    """Rows of the entries table that a split holds, sorted by entry id; UsageError for a split that is not there."""
+    scheme, names = split_names(opened, scheme)
+    if split not in names:
+        raise UsageError(f"no split '{split}' of the scheme '{scheme}'; found: {', '.join(names)}")
+    column = volumes_of(selection.key).entries[f"split_{scheme}"].to_pylist()
+    return np.flatnonzero(np.asarray(column, dtype=np.str_) == split).astype(np.int32)
 
 
 def checked_selection(

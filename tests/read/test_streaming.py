@@ -112,11 +112,7 @@ def test_features_of_a_sub_grid_are_declared(stream: Open) -> None:
 
 @pytest.mark.parametrize(
     "config",
-    [
-        "subgrids",
-        "entries",
-        "atoms",
-    ],
+    ["subgrids", "entries", "atoms"],
 )
 def test_the_types_of_a_stream_are_known_without_cryodata(stream: Open, config: str) -> None:
     modules = {type(feature).__module__ for feature in stream(config=config).features.values()}
@@ -219,7 +215,7 @@ def test_with_room_for_one_volume_a_shuffled_pass_decodes_each_once(
     stream: Open, decoder: Volumes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decode, "CACHE_BYTES", 1)
-    opened = stream()
+    opened = stream(columns=["density"])
 
     list(opened.shuffle(1, buffer_size=16))
 

@@ -1,0 +1,133 @@
+"""The fast path: whole batches as PyTorch tensors, in the keyed order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import IterableDataset, get_worker_info
+
+from cryodata.errors import UsageError
+from cryodata.read.decode import volumes_of
+from cryodata.read.selection import checked_selection, open_dataset, source_of, volumes_of_split
+from cryodata.read.sources import SubgridSource
+from cryodata.read.stream import BatchReader, StreamPlan, checked_state
+
+
+class SubgridStream(IterableDataset[dict[str, Any]]):
+    """Batches of sub-grids for training: shuffled over all maps, each map decoded once an epoch.
+
+    Use it as it is, or in a `DataLoader(stream, batch_size=None)`: it makes the batches itself. The order follows from
+    (seed, epoch) alone and is the same for every number of ranks and workers.
+
+    name, split, revision, root, split_by, labels, box, core, columns, filter: as in `load_dataset`. batch_size: samples
+    of a global batch, over all ranks. seed: of the order. shuffle: without, the order of the table. streams: parts of
+    an epoch that are read side by side; they divide the batch, and the world size divides them. pool_volumes: maps
+    mixed at a time, a multiple of `streams` (the default is `streams`). rank, world_size: of
+    `torch.distributed` if it is initialised, else 0 of 1. remainder: `drop` makes whole batches only, `keep` serves
+    every sub-grid exactly once.
+
+    A batch holds `density` float32 (n, box, box, box), label arrays uint8 of the same shape, `start_zyx` int32 (n, 3),
+    `resolution`, lists of ids, and its own `epoch` and `batch`.
+
+    Raises UsageError for what is not there or does not divide. `pool_bytes` is the memory that decoded maps take at
+    most on this rank; `dropped` the sub-grids that an epoch leaves out.
+    """
+
+    def __init__(
+        self,
+        name: str | os.PathLike[str],
+        *,
+        split: str,
+        batch_size: int,
+        seed: int = 0,
+        shuffle: bool = True,
+        streams: int = 8,
+        pool_volumes: int | None = None,
+        rank: int | None = None,
+        world_size: int | None = None,
+        remainder: str = "drop",
+        revision: str | None = None,
+        root: str | os.PathLike[str] | None = None,
+        split_by: str | None = None,
+        labels: str = "stored",
+        box: int | None = None,
+        core: int | None = None,
+        columns: Sequence[str] | None = None,
+        filter: Any = None,
+    ) -> None:
+        super().__init__()
+        opened = open_dataset(os.fspath(name), revision, root)
+        selection = checked_selection(opened, "subgrids", labels, box, core, columns, filter)
+        volumes = volumes_of_split(opened, selection, split_by, str(split))
+        source = source_of(volumes_of(selection.key), selection, volumes)
+        if not isinstance(source, SubgridSource):
+            raise UsageError("a stream serves sub-grids")
+        if rank is None or world_size is None:
+            rank, world_size = _distributed()
+        plan = StreamPlan(source, batch_size, seed, shuffle, streams, pool_volumes or streams, remainder)
+        self._reader = BatchReader.of_rank(plan, rank, world_size)
+        # epoch and first batch, shared so that workers that live on hear of set_epoch
+        self._begin = torch.zeros(2, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
+        self._next = 0
+
+    def __len__(self) -> int:
+        """Batches of an epoch, the same on every rank."""
+        return len(self._reader)
+
+    @property
+    def dropped(self) -> int:
+        """Sub-grids that an epoch leaves out, over all ranks."""
+        return self._reader.dropped
+
+    @property
+    def pool_bytes(self) -> int:
+        """Most memory that decoded maps take at a time on this rank, bytes."""
+        return self._reader.pool_bytes()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Serve this epoch from now on, from its first batch; the epoch of a loaded state goes on where it stopped."""
+        if epoch != int(self._begin[0]):
+            self._go_to(epoch, 0)
+
+    def state_at(self, epoch: int, batch: int) -> dict[str, Any]:
+        """The state from which a stream goes on with this batch: what a training loop stores beside its weights."""
+        return {**self._reader.plan.identity(), "epoch": epoch, "next_batch": batch}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state after the last batch that was taken, in this process."""
+        return self.state_at(int(self._begin[0]), self._next)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state, with any number of ranks or workers. UsageError if it is of another stream."""
+        self._go_to(*checked_state(state, self._reader.plan))
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """The batches of the epoch that `set_epoch` named, or the rest of it after `load_state_dict`.
+
+        Worker w of n takes every n-th of them.
+        """
+        worker = get_worker_info()
+        offset, step = (worker.id, worker.num_workers) if worker is not None else (0, 1)
+        epoch, first = (int(value) for value in self._begin)
+        for number, batch in self._reader.batches(epoch, first + offset, step):
+            self._next = number + 1
+            yield {**{key: _tensor(value) for key, value in batch.items()}, "epoch": epoch, "batch": number}
+        if worker is None:
+            self._begin[1] = 0  # iterated once more, the epoch is whole
+
+    def _go_to(self, epoch: int, batch: int) -> None:
+        self._begin[0], self._begin[1], self._next = epoch, batch, batch
+
+
+def _tensor(value: Any) -> Any:
+    return torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+
+
+def _distributed() -> tuple[int, int]:
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
