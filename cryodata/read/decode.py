@@ -152,7 +152,10 @@ class Volumes:
         if hashlib.sha256(raw).hexdigest() != self._object(f"{where}/zarr.json")[1]:
             raise DatasetError(f"entry {row['entry_id']}: {where}/zarr.json has other bytes than were published")
         array = stored_array(parse_metadata(raw, where), array_path(schema.density), tuple(row["shape_zyx"]), where)
-        density = read_array(array, lambda path: self._fetch(f"{where}/{path}"), f"entry {row['entry_id']}: {where}")
+        try:
+            density = read_array(array, lambda path: self._fetch(f"{where}/{path}"), where)
+        except DatasetError as error:
+            raise DatasetError(f"entry {row['entry_id']}: {error}") from None
         return DecodedVolume(density, self._labels(number, row, rule))
 
     def _labels(

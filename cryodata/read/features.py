@@ -32,6 +32,10 @@ class Cut(np.ndarray[Any, Any]):
 
     __hash__ = None
 
+    def __reduce__(self) -> Any:
+        """Pickled as the plain array that it is."""
+        return self.view(np.ndarray).__reduce__()
+
 
 @dataclass
 class Voxels:
@@ -62,7 +66,7 @@ class Voxels:
 
     def encode_example(self, value: Any) -> Any:
         """An array as it is stored; a reference is itself."""
-        return value if isinstance(value, dict) else {"data": _to_bytes(np.asarray(value), self.dtype)}
+        return value if isinstance(value, dict) else {"data": _to_bytes(np.asarray(value), self.dtype, self.shape)}
 
     def decode_example(self, value: Any, token_per_repo_id: Any = None) -> npt.NDArray[Any]:
         """The array that a reference stands for; an array is itself."""
@@ -81,7 +85,7 @@ class Voxels:
     def cast_storage(self, storage: pa.Array) -> pa.Array:
         """From references, or from the nested lists that `datasets` makes of arrays that a map returned."""
         if _is_nested_thrice(storage.type):
-            rows = [None if row is None else {"data": _to_bytes(row, self.dtype)} for row in _rows(storage)]
+            rows = [None if row is None else {"data": _to_bytes(row, self.dtype, self.shape)} for row in _rows(storage)]
             return pa.array(rows, REFERENCE)
         if pa.types.is_null(storage.type):
             return pa.nulls(len(storage), REFERENCE)
@@ -108,10 +112,13 @@ def references(volume: npt.NDArray[np.int32], start_zyx: npt.NDArray[np.int32]) 
     )
 
 
-def _to_bytes(array: npt.NDArray[Any], dtype: str) -> bytes:
-    """An array as it is stored. TypeError if it has other axes, or numbers that an integer type can't hold."""
-    if array.ndim != 3:
-        raise TypeError(f"an array column takes arrays of 3 axes, found {array.ndim}")
+def _to_bytes(array: npt.NDArray[Any], dtype: str, shape: list[int] | None) -> bytes:
+    """An array as it is stored. TypeError if it is of another shape or kind, or has numbers that an integer type can't
+    hold: `datasets` then finds another type for the column."""
+    if array.ndim != 3 or shape not in (None, list(array.shape)):
+        raise TypeError(f"an array column takes arrays of the shape {shape or '(nz, ny, nx)'}, found {array.shape}")
+    if np.dtype(dtype).kind in "iu" and array.dtype.kind not in "biu":
+        raise TypeError(f"a column of {dtype} takes integers, found {array.dtype}")
     with np.errstate(invalid="ignore"):
         values = np.ascontiguousarray(array, dtype=np.dtype(dtype).newbyteorder("<"))
     if values.dtype.kind in "iu" and not np.array_equal(values, array):
@@ -151,4 +158,7 @@ def _rows(storage: pa.Array) -> Iterator[npt.NDArray[Any] | None]:
         first, last = int(x_of[y_first]), int(x_of[y_last])
         count = z_last - z_first
         rows = (y_last - y_first) // max(count, 1)
-        yield values[first:last].reshape(count, rows, -1)
+        columns = (last - first) // max(count * rows, 1)
+        if count * rows * columns != last - first:
+            raise TypeError("a ragged list is no array")
+        yield values[first:last].reshape(count, rows, columns)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
+from cryodata.errors import UsageError
 from cryodata.formats.manifest import DatasetVersion
 from cryodata.read import hf
 from cryodata.read.arrow_table import arrow_file
@@ -20,6 +22,8 @@ from cryodata.read.selection import (
     split_names,
     volumes_of_split,
 )
+from cryodata.read.sources import SubgridSource
+from cryodata.read.stream import StreamPlan
 
 
 def load_dataset(
@@ -36,6 +40,9 @@ def load_dataset(
     core: int | None = None,
     columns: Sequence[str] | str | None = None,
     filter: Any = None,
+    shuffle: int | None = None,
+    batch_size: int | None = None,
+    pool_volumes: int | None = None,
 ) -> Any:
     """Open a dataset that cryodata built.
 
@@ -48,7 +55,9 @@ def load_dataset(
     `id`. labels: `stored` (as the recipe placed them), `floor` (the published rule) or `nearest` (the nearest voxel).
     box, core: voxels a side of a sub-grid and of the part that belongs to it alone (32 and 20). columns: only these.
     filter: only sub-grids that meet a condition on their table, without decoding the others, as a pyarrow expression
-    or a list such as [("n_ca_core", ">", 0)].
+    or a list such as [("n_ca_core", ">", 0)]. shuffle: seed of a shuffle over all maps that decodes each once and
+    resumes exactly (streams of sub-grids; the same as `.shuffle(seed)` on the result). batch_size: makes each example
+    a whole batch, arrays (n, box, box, box). pool_volumes: maps mixed at a time, for `shuffle`.
 
     A sub-grid example has `density` float32 (box, box, box) in [0, 1], `atom`, `amino`, `secondary` uint8 of the same
     shape, `entry_id`, `emdb_id`, `pdb_id`, `resolution` (A) and `start_zyx` (three int32); z, y, x order. Arrays are
@@ -61,16 +70,40 @@ def load_dataset(
     columns = [columns] if isinstance(columns, str) else columns
     selection = checked_selection(opened, config, labels, box, core, columns, filter)
     scheme, names = split_names(opened, split_by)
+    keyed = Keyed(shuffle, batch_size, pool_volumes)
+    if keyed != Keyed() and not (streaming and config == "subgrids"):
+        raise UsageError("shuffle=, batch_size= and pool_volumes= are for streams of sub-grids: streaming=True")
     if split is None:
         filled = set(volumes_of(selection.key).entries[f"split_{scheme}"].to_pylist())
         by_split = {
-            found: _load_split(opened, selection, scheme, found, streaming) for found in names if found in filled
+            found: _load_split(opened, selection, scheme, found, streaming, keyed) for found in names if found in filled
         }
         return hf.as_dict(by_split, streaming)
-    return _load_split(opened, selection, scheme, str(split), streaming)  # datasets.Split.TRAIN is no text, but says it
+    return _load_split(
+        opened, selection, scheme, str(split), streaming, keyed
+    )  # datasets.Split.TRAIN is no text, but says it
 
 
-def _load_split(opened: DatasetVersion, selection: Selection, scheme: str, split: str, streaming: bool) -> Any:
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """What makes a stream one in the keyed order."""
+
+    seed: int | None = None
+    batch_size: int | None = None
+    pool_volumes: int | None = None
+
+    def plan(self, source: SubgridSource) -> StreamPlan:
+        """The order: shuffled if there is a seed; every sub-grid exactly once."""
+        size = self.batch_size or hf.STREAMS
+        # as many streams as the batch can be dealt to; the table's own order is one
+        streams = 1 if self.seed is None else next(n for n in (hf.STREAMS, 4, 2, 1) if size % n == 0)
+        pool = self.pool_volumes or streams
+        return StreamPlan(source, size, self.seed or 0, self.seed is not None, streams, pool, "keep")
+
+
+def _load_split(
+    opened: DatasetVersion, selection: Selection, scheme: str, split: str, streaming: bool, keyed: Keyed
+) -> Any:
     store = volumes_of(selection.key)
     source = source_of(store, selection, volumes_of_split(opened, selection, scheme, split))
     info = {
@@ -79,6 +112,12 @@ def _load_split(opened: DatasetVersion, selection: Selection, scheme: str, split
         "version": opened.manifest.version,
         "license": opened.manifest.license,
     }
+    if isinstance(source, SubgridSource) and keyed != Keyed():
+        features = _features(store, selection, lazy=False)
+        whole = keyed.batch_size is not None
+        return hf.keyed_stream(
+            keyed.plan(source), hf.batch_features(features) if whole else features, whole, info, split
+        )
     if streaming:
         return hf.streaming(source, _features(store, selection, lazy=False), info, split)
     features = _features(store, selection, lazy=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cryodata.core.layout import canonical_json
 from cryodata.core.subgrids import SubgridGrid
 from cryodata.read.decode import VersionKey, volumes_of
 
@@ -20,6 +22,10 @@ SUBGRID_IDS = ("entry_id", "emdb_id", "pdb_id", "resolution")
 
 class ExampleSource(Protocol):
     """Examples in shards; a shard is the unit that workers share out."""
+
+    @property
+    def selected(self) -> str:
+        """Hash of which examples there are, in which order: a stored state must agree with it."""
 
     @property
     def shards(self) -> int:
@@ -47,6 +53,12 @@ class SubgridSource:
     "places of the sub-grids that a filter kept, by volume; None keeps all"
 
     @property
+    def selected(self) -> str:
+        """Hash of version, volumes, boxes and what a filter kept."""
+        kept = None if self.kept is None else [self.kept[volume].tolist() for volume in self.volumes.tolist()]
+        return _hash(self.key, self.volumes, [self.box, self.core, kept])
+
+    @property
     def shards(self) -> int:
         """Number of volumes."""
         return len(self.volumes)
@@ -57,8 +69,18 @@ class SubgridSource:
         ids, shape = _ids_and_shape(self.key, volume)
         grid = SubgridGrid.uniform(shape, self.box, self.core)
         places: Sequence[int] = range(len(grid)) if self.kept is None else self.kept[volume].tolist()
+        arrays = {array.name: array for array in volumes_of(self.key).opened.manifest.schema.arrays}
+        decoded = None
+        if start < len(places) and not arrays.keys().isdisjoint(self.columns):
+            # held to the end of the shard: a shuffle takes turns between shards, and the pool may hold fewer
+            decoded = volumes_of(self.key).get(volume, self.rule)
         for place in places[start:]:
-            yield subgrid_example(self.key, volume, grid.start_of(place), self.box, self.rule, self.columns, ids)
+            start_zyx = grid.start_of(place)
+            given = {**ids, "start_zyx": list(start_zyx)}
+            yield {
+                name: decoded.cut(arrays[name], start_zyx, self.box) if decoded and name in arrays else given[name]
+                for name in self.columns
+            }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +93,11 @@ class VolumeSource:
     rule: str
 
     @property
+    def selected(self) -> str:
+        """Hash of version and volumes."""
+        return _hash(self.key, self.volumes, "volumes")
+
+    @property
     def shards(self) -> int:
         """Number of volumes."""
         return len(self.volumes)
@@ -79,29 +106,6 @@ class VolumeSource:
         """The one example of a shard."""
         if start == 0:
             yield volume_example(self.key, int(self.volumes[shard]), self.rule, self.columns)
-
-
-def subgrid_example(
-    key: VersionKey,
-    volume: int,
-    start_zyx: tuple[int, int, int],
-    box: int,
-    rule: str,
-    columns: Sequence[str],
-    ids: Mapping[str, Any],
-) -> dict[str, Any]:
-    """One sub-grid: arrays (box, box, box), ids and start_zyx [z, y, x]; only the columns named."""
-    store = volumes_of(key)
-    arrays = {array.name: array for array in store.opened.manifest.schema.arrays}
-    example: dict[str, Any] = {}
-    for name in columns:
-        if name in arrays:
-            example[name] = store.get(volume, rule).cut(arrays[name], start_zyx, box)
-        elif name == "start_zyx":
-            example[name] = list(start_zyx)
-        else:
-            example[name] = ids[name]
-    return example
 
 
 def volume_example(key: VersionKey, volume: int, rule: str, columns: Sequence[str]) -> dict[str, Any]:
@@ -116,6 +120,10 @@ def volume_example(key: VersionKey, volume: int, rule: str, columns: Sequence[st
         else:
             example[name] = row[name]
     return example
+
+
+def _hash(key: VersionKey, volumes: npt.NDArray[np.int32], rest: Any) -> str:
+    return hashlib.sha256(canonical_json([key.sha256, volumes.tolist(), rest])).hexdigest()
 
 
 @lru_cache(maxsize=256)
@@ -137,6 +145,11 @@ class RowSource:
     columns: tuple[str, ...]
     keep: Any = None
     "pyarrow expression that rows must meet; None keeps all"
+
+    @property
+    def selected(self) -> str:
+        """Hash of version, volumes and condition."""
+        return _hash(self.key, self.volumes, [self.config, str(self.keep)])
 
     @property
     def shards(self) -> int:

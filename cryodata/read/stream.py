@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cryodata.core.layout import canonical_json
 from cryodata.core.order import EpochOrder
 from cryodata.core.subgrids import SubgridGrid
 from cryodata.errors import UsageError
@@ -65,12 +63,10 @@ class StreamPlan:
 
     def identity(self) -> dict[str, Any]:
         """What a stored state must agree with: dataset, filter, seed and the shape of the batches."""
-        kept = self.source.kept
-        content = "" if kept is None else [(v, kept[v].tobytes().hex()) for v in sorted(kept)]
         return {
             "format": STATE_FORMAT,
             "manifest": self.source.key.sha256,
-            "filter": hashlib.sha256(canonical_json([content, self.source.volumes.tolist()])).hexdigest(),
+            "filter": self.source.selected,
             "seed": self.seed,
             "shuffle": self.shuffle,
             "streams": self.streams,
@@ -143,7 +139,8 @@ class BatchReader:
             for number in range(first, len(self), step):
                 picks = [pick for stream in self.mine for pick in self._picks(order, pool, stream, number)]
                 self.decodes = pool.decodes
-                yield number, self._batch(picks)
+                if picks:
+                    yield number, self._batch(picks)
 
     def _picks(self, order: EpochOrder, pool: Pool, stream: int, number: int) -> Iterator[tuple[Any, int, int]]:
         """(volume, its row in the entries, number of the sub-grid) of a stream's part of a batch."""

@@ -101,7 +101,8 @@ def test_the_state_is_a_shard_and_a_place_in_plain_json(stream: Open) -> None:
     opened = stream()
 
     def expected(shard: int, place: int) -> dict[str, Any]:
-        examples = {"shard_idx": shard, "shard_example_idx": place, "type": "Examples"}
+        selected = opened._ex_iterable.source.selected
+        examples = {"shard_idx": shard, "shard_example_idx": place, "type": "Examples", "of": selected}
         return {"examples_iterable": examples, "epoch": 0}
 
     assert expected(0, 0) == opened.state_dict()
