@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from cryodata.core.order import Block, EpochOrder
 from cryodata.core.schema import ArraySpec
-from cryodata.core.subgrids import SubgridGrid, cut_into
+from cryodata.core.subgrids import Copy, SubgridGrid, cut_into
 from cryodata.read.decode import DecodedVolume, Volumes
 
 DECODE_THREADS = 2
@@ -32,10 +32,10 @@ class PooledVolume:
     points: Mapping[str, tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.uint8]]]
     "by label: first point of each sub-grid (n + 1,), place in the box (m,), value (m,)"
 
-    def cut(self, array: ArraySpec, number: int, cube: npt.NDArray[Any]) -> None:
+    def cut(self, array: ArraySpec, number: int, cube: npt.NDArray[Any], copy: Copy = np.copyto) -> None:
         """Fill a cube (box, box, box) with one array of one sub-grid."""
         if array.role != "label":
-            cut_into(cube, self.decoded.density, self.grid.start_of(number))
+            cut_into(cube, self.decoded.density, self.grid.start_of(number), copy)
             return
         first, place, values = self.points[array.name]
         cube[...] = 0

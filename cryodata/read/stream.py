@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cryodata.core.order import EpochOrder
-from cryodata.core.subgrids import SubgridGrid
+from cryodata.core.subgrids import Copy, SubgridGrid
 from cryodata.errors import UsageError
 from cryodata.read.decode import volumes_of
 from cryodata.read.pool import Pool
@@ -81,22 +81,23 @@ class StreamPlan:
 class BatchReader:
     """The batches of a plan, as far as some of its streams fill them."""
 
-    def __init__(self, plan: StreamPlan, mine: Sequence[int]) -> None:
+    def __init__(self, plan: StreamPlan, mine: Sequence[int], copy: Copy = np.copyto) -> None:
         self.plan = plan
+        self.copy = copy
         self.mine = tuple(mine)
         self.counts = plan.counts()
         self.decodes = 0
         "volumes whose decoding was begun in the last pass"
 
     @classmethod
-    def of_rank(cls, plan: StreamPlan, rank: int, world_size: int) -> BatchReader:
+    def of_rank(cls, plan: StreamPlan, rank: int, world_size: int, copy: Copy = np.copyto) -> BatchReader:
         """The reader of one of several ranks: it serves the streams c with floor(c W / C) = rank."""
         if world_size < 1 or plan.streams % world_size:
             allowed = [n for n in range(1, plan.streams + 1) if plan.streams % n == 0]
             raise UsageError(f"world_size={world_size} does not divide streams={plan.streams}; it may be {allowed}")
         if not 0 <= rank < world_size:
             raise UsageError(f"rank={rank}; expected 0 to {world_size - 1}")
-        reader = cls(plan, [c for c in range(plan.streams) if c * world_size // plan.streams == rank])
+        reader = cls(plan, [c for c in range(plan.streams) if c * world_size // plan.streams == rank], copy)
         reader.check_last_batch(world_size)
         return reader
 
@@ -166,7 +167,7 @@ class BatchReader:
             if name in arrays:
                 cubes = np.empty((len(picks), source.box, source.box, source.box), dtype=arrays[name].dtype)
                 for cube, (volume, _, subgrid) in zip(cubes, picks, strict=True):
-                    volume.cut(arrays[name], subgrid, cube)
+                    volume.cut(arrays[name], subgrid, cube, self.copy)
                 batch[name] = cubes
             elif name == "start_zyx":
                 starts = [volume.grid.start_of(subgrid) for volume, _, subgrid in picks]
