@@ -36,8 +36,9 @@ $(VENV)/.torch: $(VENV)/.python constraints.txt
 	$(PIP) install -c constraints.txt $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) torch
 	touch $@
 
-$(VENV)/.demo: $(VENV)/.torch pyproject.toml
-	$(PIP) install -c constraints.txt -e '.[demo]'
+# not editable: from the folder above, an editable install would be hidden by the checkout's own name
+$(VENV)/.demo: $(VENV)/.torch pyproject.toml $(wildcard cryodata/*.py cryodata/*/*.py builders/*.py cards/*)
+	$(PIP) install -c constraints.txt '.[demo]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.torch pyproject.toml

@@ -85,7 +85,6 @@ class Cryo2Struct:
     """The published dataset, rebuilt by the rules of its paper."""
 
     name = "cryo2struct"
-    license = "CC0-1.0"
     recipes: Mapping[str, int] = {"published": 1}
     parameters: Sequence[Parameter] = (
         Parameter("max_resolution", 4.0, number_or_none, False, "A; none takes maps of any and of unknown resolution"),
@@ -101,6 +100,10 @@ class Cryo2Struct:
         """Density, three labels and the facts of the fit."""
         return Schema(ARRAYS, FACTS)
 
+    def license_of(self, entries: Sequence[Entry]) -> str:
+        """CC0 for depositions, which EMDB and PDB publish so; nothing is said of maps without an archive id."""
+        return "CC0-1.0" if entries and all(entry.emdb_id for entry in entries) else "unknown"
+
     def entries(self, source: Path | None, parameters: Mapping[str, Any], folder: Path) -> list[Entry]:
         """The rows of a source folder's entries.csv."""
         if source is None:
@@ -113,7 +116,8 @@ class Cryo2Struct:
         if highest is not None and not (entry.resolution and MIN_RESOLUTION <= entry.resolution <= highest):
             found = "unknown" if entry.resolution is None else f"{entry.resolution:g} A"
             raise RejectedError(
-                "resolution_out_of_range", f"resolution is {found}; expected {MIN_RESOLUTION:g} to {highest:g} A"
+                "resolution_out_of_range",
+                f"resolution is {found}; expected {MIN_RESOLUTION:g} to {highest:g} A (max_resolution=none takes any)",
             )
         if "model" not in entry.sources:
             raise RejectedError("no_model", "no atomic model is named; labels are made from one")

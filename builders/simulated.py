@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,10 @@ class Simulated(Cryo2Struct):
         Parameter("noise", 0.3, number, False, "standard deviation of the noise, as a share of the density's"),
         Parameter("map_seed", 0, count, False, "seed of models and noise"),
     )
+
+    def license_of(self, entries: Sequence[Entry]) -> str:
+        """Nobody's but our own."""
+        return "CC0-1.0"
 
     def entries(self, source: Path | None, parameters: Mapping[str, Any], folder: Path) -> list[Entry]:
         """As many as asked for; their files are made when they are fetched."""

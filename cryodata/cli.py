@@ -184,9 +184,7 @@ def main() -> None:
     as_json = "--json" in sys.argv
     try:
         code = app.main(standalone_mode=False)
-    except click.exceptions.Abort:
-        code = _fail("interrupted", INTERRUPTED, as_json)
-    except KeyboardInterrupt:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         code = _fail("interrupted; the same command goes on where it stopped", INTERRUPTED, as_json)
     except click.ClickException as error:
         if not as_json:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 LINE_EVERY = 10.0
 "seconds between progress lines where there is no terminal"
 
+WIDE = 10_000
+"columns of an output that is no terminal"
+
 MAX_ROWS = 20
 "rejections or faults that are listed one by one"
 
@@ -34,7 +37,9 @@ class Console:
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
-        self.out = RichConsole(highlight=False, markup=False, soft_wrap=True)
+        # lines that no one looks at are not broken, so that `grep` finds them
+        width = None if sys.stdout.isatty() else WIDE
+        self.out = RichConsole(highlight=False, markup=False, soft_wrap=True, width=width)
         self.err = RichConsole(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
     def print(self, text: str = "") -> None:

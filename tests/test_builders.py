@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,12 +42,45 @@ def test_every_builder_file_is_under_contract() -> None:
 
 
 def test_an_unknown_builder_is_named_with_those_there_are() -> None:
-    message = "^no builder 'nope'; found: cryo2struct, simulated, or a dotted path of your own module$"
+    message = "^no builder 'nope'; found: cryo2struct, simulated, or a file my_builder.py or a module of your own$"
 
     with pytest.raises(UsageError, match=message):
         find_builder("nope")
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_builder_of_ones_own_is_a_file_or_a_module(tmp_path: Path, workers: int) -> None:
+    text = """
+from cryodata_builders.simulated import Simulated
+
+class Mine(Simulated):
+    name = "mine"
+
+BUILDER = Mine()
+"""
+    (tmp_path / "my_builder.py").write_text(text, encoding="utf-8")
+    base = [sys.executable, "-m", "cryodata", "build"]
+    rest = ["--root", "root", "--set", "maps=1", "--set", "residues=40", "--workers", str(workers), "--json"]
+    for name in ("my_builder.py", "my_builder"):
+        done = subprocess.run(
+            [*base, name, "--as", name.removesuffix(".py") + str(len(name)), *rest],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["entries"] == 1
+
+
+def test_a_builder_that_lacks_a_module_says_which(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("import not_there_at_all\n", encoding="utf-8")
+
+    with pytest.raises(UsageError, match="needs a module that is not installed: not_there_at_all$"):
+        find_builder(str(path))
+
+
 def test_a_module_without_a_builder_is_refused() -> None:
-    with pytest.raises(UsageError, match="^module json.decoder has no BUILDER with the interface of "):
+    with pytest.raises(UsageError, match="^json.decoder has no BUILDER with the interface of "):
         find_builder("json.decoder")

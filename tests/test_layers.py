@@ -27,7 +27,7 @@ HOMES = {
     "gemmi": {"formats/records.py", "formats/structure.py", "prepare/potential.py"},
     "zarr": {"formats/volumes.py"},
     "numcodecs": {"formats/volume_reader.py"},
-    "datasets": {"read/features.py", "read/hf.py"},
+    "datasets": {"read/features.py", "read/hf.py", "read/hf_examples.py"},
     "dask": {"build/run.py"},
     "distributed": {"build/run.py"},
     "torch": {"demo.py", "read/torch_stream.py"},

@@ -123,7 +123,7 @@ def write_version(
         counts=_counts(finished, entries, rows),
         tables="",
         files={},
-        license=builder.license,
+        license=builder.license_of([entry for entry, _ in finished.accepted]),
     )
     (made / "README.md").write_text(render_card(manifest, sorted(rows)), encoding="utf-8")
     digests = [file_digest(path, path.name) for path in sorted(made.iterdir())]

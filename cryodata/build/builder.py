@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import os
+import sys
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol, runtime_checkable
 
 from cryodata.core.entry import Entry, Sample
@@ -30,9 +35,6 @@ class Builder(Protocol):
     name: str
     "name of the builder and, unless --as says otherwise, of the dataset"
 
-    license: str
-    "SPDX identifier of what it publishes"
-
     recipes: Mapping[str, int]
     "revision of each recipe, the default first: raised whenever the bytes it makes change"
 
@@ -41,6 +43,9 @@ class Builder(Protocol):
 
     def schema(self, recipe: str) -> Schema:
         """Arrays and facts of its samples."""
+
+    def license_of(self, entries: Sequence[Entry]) -> str:
+        """SPDX identifier for a dataset of these entries; `unknown` if the builder can't tell."""
 
     def entries(self, source: Path | None, parameters: Mapping[str, Any], folder: Path) -> list[Entry]:
         """All entries of a source; opens no map. folder: where a builder that makes its own input may put it."""
@@ -56,23 +61,47 @@ class Builder(Protocol):
 
 
 def find_builder(name: str) -> Builder:
-    """The builder of that name: one of cryodata's, or a dotted path such as `my_package.my_builder`.
+    """The builder of that name: one of cryodata's, a file such as `my_builder.py`, or a module such as
+    `my_package.my_builder`, looked for on the path and in the current folder.
 
     Raises UsageError listing the known ones.
     """
-    module_name = name if "." in name else f"{PACKAGE}.{name}"
     try:
-        module = importlib.import_module(module_name)
+        if name.endswith(".py"):
+            module = _module_of_file(Path(name))
+        elif name in builder_names():
+            module = importlib.import_module(f"{PACKAGE}.{name}")
+        else:
+            module = _own_module(name)
     except ModuleNotFoundError as error:
-        if error.name and not module_name.startswith(error.name):
-            raise  # the builder is there; something it needs is not
-        raise UsageError(
-            f"no builder '{name}'; found: {', '.join(builder_names())}, or a dotted path of your own module"
-        ) from None
+        if error.name is None or not name.startswith(error.name):
+            raise UsageError(f"builder '{name}' needs a module that is not installed: {error.name}") from None
+        known = f"{', '.join(builder_names())}, or a file my_builder.py or a module of your own"
+        raise UsageError(f"no builder '{name}'; found: {known}") from None
     builder = getattr(module, "BUILDER", None)
     if not isinstance(builder, Builder):
-        raise UsageError(f"module {module_name} has no BUILDER with the interface of cryodata.build.builder.Builder")
+        raise UsageError(f"{name} has no BUILDER with the interface of cryodata.build.builder.Builder")
     return builder
+
+
+def _own_module(name: str) -> ModuleType:
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    try:
+        return importlib.import_module(name)
+    except (TypeError, ValueError):  # `./x`, `..`: not the name of a module
+        raise ModuleNotFoundError(name=name) from None
+
+
+@lru_cache
+def _module_of_file(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"cryodata_own_{path.stem}", path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise UsageError(f"no builder '{path}': there is no such file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # for dataclasses and pickles of the module
+    spec.loader.exec_module(module)
+    return module
 
 
 def builder_names() -> list[str]:

@@ -27,7 +27,7 @@ from cryodata.core.layout import DATASET_NAME, version_key
 from cryodata.core.parameters import resolve
 from cryodata.core.splits import assign, fraction_of
 from cryodata.errors import CryodataError, RejectedError, SourceError, UsageError
-from cryodata.formats.manifest import Manifest, list_versions, next_version
+from cryodata.formats.manifest import Manifest, list_versions, next_version, open_version
 
 LIBRARIES = ("cryodata", "numpy", "pyarrow", "zarr", "numcodecs", "gemmi", "mrcfile", "isal")
 "whose versions the provenance names: those that touch the bytes"
@@ -81,7 +81,9 @@ def build(request: Request, observe: Callable[[int, Outcome | None], None] = lam
     job, version, listed = _plan(request, builder)
     folder = Path(job.folder)
     remove_stale(folder)
-    entries = _select(builder.entries(request.source, job.parameters, folder), request, job.parameters)
+    listing = builder.entries(request.source, job.parameters, folder)
+    _check_listed(listed, listing)
+    entries = _select(listing, request, job.parameters)
     admitted, refused = _admit(builder, entries, job.parameters)
     parent, units = parent_splits(request.root, folder.name, version, job.parameters["parent"])
     assign(admitted, seed=job.parameters["seed"], listed=listed, parent=units)  # refuses a bad list before the work
@@ -116,23 +118,52 @@ def _plan(request: Request, builder: Builder) -> tuple[Job, str, dict[str, str]]
         listed = read_split_list(path)
         parameters["splits"] = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
     folder = request.root / name
-    return Job(request.builder, recipe, parameters, str(folder)), _version(folder, request.version), listed
+    job = Job(request.builder, recipe, parameters, str(folder))
+    return job, _version(job, builder, request), listed
 
 
-def _version(folder: Path, wanted: str | None) -> str:
+def _version(job: Job, builder: Builder, request: Request) -> str:
+    """The version to make. One that is there may be asked for again by the settings that made it, and only by those:
+    the same command twice is nothing to do."""
+    folder = Path(job.folder)
     versions = list_versions(folder)
-    if wanted is None:
-        if versions:
-            raise UsageError(
-                f"dataset '{folder.name}' has the versions {', '.join(versions)}; say which one to build, such as "
-                f"--version {next_version(versions)}"
-            )
-        return next_version([])
-    try:
-        version_key(wanted)
-    except ValueError as error:
-        raise UsageError(f"--version: {error}") from None
-    return wanted
+    if request.version is not None:
+        try:
+            version_key(request.version)
+        except ValueError as error:
+            raise UsageError(f"--version: {error}") from None
+    version = request.version or (versions[-1] if versions else next_version([]))
+    if version not in versions:
+        return version
+    changed = _changed_settings(open_version(request.root, folder.name, version).manifest, job, builder)
+    if changed and request.version is None:
+        raise UsageError(
+            f"dataset '{folder.name}' has the versions {', '.join(versions)}; say which one to build, such as "
+            f"--version {next_version(versions)}"
+        )
+    if changed:
+        raise UsageError(
+            f"version {version} of '{folder.name}' was made with other settings and is never replaced: "
+            f"{'; '.join(changed)}; build a new one with --version {next_version(versions)}"
+        )
+    return version
+
+
+def _changed_settings(made: Manifest, job: Job, builder: Builder) -> list[str]:
+    """How a version that is there was made otherwise, in words."""
+    now = {"builder": builder.name, "recipe": job.recipe, "revision": builder.recipes[job.recipe], **job.parameters}
+    then = {"builder": made.builder, "recipe": made.recipe, "revision": made.revision, **made.parameters}
+    return [
+        f"{key} was {then.get(key)}, is {now.get(key)}" for key in sorted(now | then) if now.get(key) != then.get(key)
+    ]
+
+
+def _check_listed(listed: Mapping[str, str], entries: Sequence[Entry]) -> None:
+    """A misspelt id in a list of splits would leave a test map in training."""
+    known = {entry.entry_id for entry in entries} | {entry.unit for entry in entries}
+    unknown = sorted(set(listed) - known)
+    if unknown:
+        raise SourceError(f"splits: {len(unknown)} ids that the source does not have: {', '.join(unknown[:20])}")
 
 
 def _select(entries: Sequence[Entry], request: Request, parameters: Mapping[str, Any]) -> list[Entry]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -90,12 +91,18 @@ def _local_cluster(job: Job, workers: int) -> Iterator[Client]:
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # None listens all the same, on a port that others use
             local_directory=str(scratch),
-            silence_logs=logging.ERROR,
+            silence_logs=logging.CRITICAL,
         )
         with cluster, Client(cluster) as client:
+            client.run(_leave_interrupts_to_the_driver)
             yield client
+
+
+def _leave_interrupts_to_the_driver() -> None:
+    """A terminal sends Ctrl-C to workers too; the driver ends them, without a traceback each."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _largest_first(entries: Sequence[Entry]) -> list[Entry]:

@@ -130,6 +130,8 @@ def open_version(root: Path, name: str, revision: str | None = None) -> DatasetV
     that can't be read.
     """
     name, _, pinned = name.partition("@")
+    if revision and pinned and revision != pinned:
+        raise UsageError(f"'{name}@{pinned}' names another version than {revision}; name one")
     revision = revision or pinned or None
     if not DATASET_NAME.fullmatch(name):
         raise UsageError(f"'{name}' is no name of a dataset: letters, digits, '.', '_' and '-'")

@@ -32,6 +32,10 @@ class Cut(np.ndarray[Any, Any]):
 
     __hash__ = None
 
+    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
+        """What is computed from it is a plain array, or a number."""
+        return array[()] if return_scalar else array.view(np.ndarray)
+
     def __reduce__(self) -> Any:
         """Pickled as the plain array that it is."""
         return self.view(np.ndarray).__reduce__()

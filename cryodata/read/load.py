@@ -14,6 +14,7 @@ from cryodata.formats.manifest import DatasetVersion
 from cryodata.read import hf
 from cryodata.read.arrow_table import arrow_file
 from cryodata.read.decode import Volumes, volumes_of
+from cryodata.read.hf_examples import STREAMS
 from cryodata.read.selection import (
     Selection,
     checked_selection,
@@ -94,9 +95,9 @@ class Keyed:
 
     def plan(self, source: SubgridSource) -> StreamPlan:
         """The order: shuffled if there is a seed; every sub-grid exactly once."""
-        size = self.batch_size or hf.STREAMS
+        size = self.batch_size or STREAMS
         # as many streams as the batch can be dealt to; the table's own order is one
-        streams = 1 if self.seed is None else next(n for n in (hf.STREAMS, 4, 2, 1) if size % n == 0)
+        streams = 1 if self.seed is None else next(n for n in (STREAMS, 4, 2, 1) if size % n == 0)
         pool = self.pool_volumes or streams
         return StreamPlan(source, size, self.seed or 0, self.seed is not None, streams, pool, "keep")
 

@@ -44,9 +44,9 @@ def open_dataset(name: str, revision: str | None, root: str | os.PathLike[str] |
     base, _, pinned = name.partition("@")
     if os.sep in base or base.startswith("~"):
         folder = Path(base).expanduser().resolve()
-        return open_version(folder.parent, folder.name, revision or pinned or None)
+        return open_version(folder.parent, f"{folder.name}@{pinned}" if pinned else folder.name, revision)
     found = Path(root or os.environ.get("CRYODATA_ROOT") or "~/.cache/cryodata").expanduser().resolve()
-    return open_version(found, base, revision or pinned or None)
+    return open_version(found, name, revision)
 
 
 def split_names(opened: DatasetVersion, scheme: str | None) -> tuple[str, tuple[str, ...]]:

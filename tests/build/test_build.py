@@ -43,7 +43,35 @@ def test_the_first_version_is_0_1_0_and_the_next_must_be_named(tmp_path: Path) -
 
     message = r"^dataset 'simulated' has the versions 0\.1\.0; say which one to build, such as --version 0\.2\.0$"
     with pytest.raises(UsageError, match=message):
-        simulate(tmp_path)
+        simulate(tmp_path, "maps=3")
+
+
+def test_the_same_command_twice_is_nothing_to_do(tmp_path: Path) -> None:
+    simulate(tmp_path)
+
+    assert (simulate(tmp_path).created, simulate(tmp_path).manifest.version) == (False, "0.1.0")
+
+
+def test_a_version_made_with_other_settings_is_refused_before_the_work(tmp_path: Path) -> None:
+    simulate(tmp_path)
+    receipts = list((tmp_path / "simulated/receipts").iterdir())
+
+    message = (
+        r"^version 0\.1\.0 of 'simulated' was made with other settings and is never replaced: maps was 2, is 3; "
+        r"build a new one with --version 0\.2\.0$"
+    )
+    with pytest.raises(UsageError, match=message):
+        simulate(tmp_path, "maps=3", version="0.1.0")
+
+    assert list((tmp_path / "simulated/receipts").iterdir()) == receipts
+
+
+def test_a_split_list_with_an_id_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    listed = tmp_path / "splits.csv"
+    listed.write_text("id,split\nSIM-1,test\n", encoding="utf-8")
+
+    with pytest.raises(SourceError, match="^splits: 1 ids that the source does not have: SIM-1$"):
+        simulate(tmp_path, f"splits={listed}")
 
 
 def test_the_same_version_with_the_same_result_is_nothing_to_do(tmp_path: Path) -> None:
@@ -56,16 +84,21 @@ def test_the_same_version_with_the_same_result_is_nothing_to_do(tmp_path: Path) 
     assert folder_files(first.folder) == before
 
 
-def test_the_same_version_with_another_result_is_refused_and_nothing_is_replaced(tmp_path: Path) -> None:
-    manifest = simulate(tmp_path).folder / "versions/0.1.0.json"
+def test_the_same_version_with_another_result_is_refused_and_nothing_is_replaced(
+    tmp_path: Path, simulated: Report
+) -> None:
+    folder = source_folder(simulated, tmp_path / "s", ["A,{map1},{model1}"])
+    request = Request("cryo2struct", tmp_path, folder, version="0.1.0", settings=("max_resolution=none",))
+    manifest = build(request).folder / "versions/0.1.0.json"
     before = manifest.read_bytes()
+    source_folder(simulated, folder, ["A,{map1},{model1}", "B,{map2},{model2}"])
 
     message = (
-        r"^version 0\.1\.0 of 'simulated' exists with another result and is never replaced; "
+        r"^version 0\.1\.0 of 'cryo2struct' exists with another result and is never replaced; "
         r"build a new one with --version 0\.2\.0$"
     )
     with pytest.raises(UsageError, match=message):
-        simulate(tmp_path, "maps=3", version="0.1.0")
+        build(request)
 
     assert manifest.read_bytes() == before
 
