@@ -180,7 +180,8 @@ def demo(png: Path, workers: int | None, root: Path, as_json: bool) -> int:
 
 def main() -> None:
     """Entry point: every error that a user can act on is one line on stderr."""
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _terminate)
     as_json = "--json" in sys.argv
     try:
         code = app.main(standalone_mode=False)
@@ -192,6 +193,8 @@ def main() -> None:
         code = _fail(error.format_message(), error.exit_code, True) if as_json else error.exit_code
     except (UsageError, SourceError) as error:
         code = _fail(str(error), WRONG_USAGE, as_json)
+    except _Terminated as error:
+        code = _fail("terminated; the same command goes on where it stopped", int(error.args[0]), as_json)
     except (CryodataError, OSError) as error:
         code = _fail(str(error), FAILED, as_json)
     sys.exit(code or DONE)
@@ -202,6 +205,10 @@ def _fail(message: str, code: int, as_json: bool) -> int:
     return code
 
 
+class _Terminated(BaseException):
+    """Asked to end; no code that guards against a faulty builder catches it."""
+
+
 def _terminate(number: int, frame: object) -> None:
-    """SIGTERM unwinds the stack, so that temporary folders and workers go."""
-    raise SystemExit(128 + number)
+    """The signal unwinds the stack, so that temporary folders and workers go."""
+    raise _Terminated(128 + number)

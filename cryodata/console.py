@@ -7,7 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +74,8 @@ class Console:
             nonlocal last
             if done in (0, total) or time.monotonic() - last > LINE_EVERY:
                 last = time.monotonic()
-                self.err.print(f"{title}: {done} of {total}", markup=False)
+                with suppress(OSError):  # nobody reads it any more: the work goes on
+                    self.err.print(f"{title}: {done} of {total}", markup=False)
 
         yield line
 

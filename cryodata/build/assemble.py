@@ -85,7 +85,9 @@ def parent_splits(root: Path, name: str, version: str, wanted: str) -> tuple[str
         return None, {}
     opened = open_version(root, name, parent)
     table = read_table(opened.table("entries.parquet"), columns=["entry_id", "emdb_id", "split_resolution"])
-    return parent, {row["emdb_id"] or row["entry_id"]: row["split_resolution"] for row in table.to_pylist()}
+    rows = table.to_pylist()
+    by_entry = {row["entry_id"]: row["split_resolution"] for row in rows}
+    return parent, by_entry | {row["emdb_id"]: row["split_resolution"] for row in rows if row["emdb_id"]}
 
 
 def write_version(
@@ -114,7 +116,7 @@ def write_version(
         builder=builder.name,
         recipe=job.recipe,
         revision=builder.recipes[job.recipe],
-        parameters=job.parameters,
+        parameters=without_parent(job.parameters),
         schema=schema,
         default_scheme=DEFAULT_SCHEME,
         schemes={scheme: split_names(scheme) for scheme in SCHEMES},
@@ -137,6 +139,11 @@ def write_version(
     files = {path: TableFile(size, sha256, rows.get(path)) for path, size, sha256 in digests}
     manifest = replace(manifest, tables=tables, files=files)
     return manifest, create_manifest(folder, manifest, temporary / "manifest")
+
+
+def without_parent(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as the manifest records them: the parent itself stands there, not how it was asked for."""
+    return {key: value for key, value in parameters.items() if key != "parent"}
 
 
 def entries_table(

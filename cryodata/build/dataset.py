@@ -15,7 +15,7 @@ from importlib.metadata import version as library_version
 from pathlib import Path
 from typing import Any
 
-from cryodata.build.assemble import gather, parent_splits, write_latest, write_version
+from cryodata.build.assemble import gather, parent_splits, without_parent, write_latest, write_version
 from cryodata.build.builder import SELECTION, Builder, find_builder
 from cryodata.build.catalog import read_split_list
 from cryodata.build.receipts import Receipt, read_receipt
@@ -78,9 +78,9 @@ def build(request: Request, observe: Callable[[int, Outcome | None], None] = lam
     Raises UsageError or SourceError before any work, CryodataError if the work itself can't go on.
     """
     began, builder = time.time(), find_builder(request.builder)
+    remove_stale(request.root / (request.name or builder.name))
     job, version, listed = _plan(request, builder)
     folder = Path(job.folder)
-    remove_stale(folder)
     listing = builder.entries(request.source, job.parameters, folder)
     _check_listed(listed, listing)
     entries = _select(listing, request, job.parameters)
@@ -97,7 +97,7 @@ def build(request: Request, observe: Callable[[int, Outcome | None], None] = lam
     with temporary_folder(folder) as temporary:
         manifest, created = write_version(job, builder, folder.name, version, finished, parent, splits, temporary)
         write_latest(folder, temporary)
-        if created:
+        if created or not (folder / "provenance" / f"{version}.json").exists():
             _write_provenance(folder, temporary, version, request, began, outcomes)
     reused = sum(outcome.reused for outcome in outcomes.values())
     return Report(manifest, folder, created, finished.rejected, reused, time.time() - began)
@@ -151,7 +151,8 @@ def _version(job: Job, builder: Builder, request: Request) -> str:
 
 def _changed_settings(made: Manifest, job: Job, builder: Builder) -> list[str]:
     """How a version that is there was made otherwise, in words."""
-    now = {"builder": builder.name, "recipe": job.recipe, "revision": builder.recipes[job.recipe], **job.parameters}
+    recorded = without_parent(job.parameters)
+    now = {"builder": builder.name, "recipe": job.recipe, "revision": builder.recipes[job.recipe], **recorded}
     then = {"builder": made.builder, "recipe": made.recipe, "revision": made.revision, **made.parameters}
     return [
         f"{key} was {then.get(key)}, is {now.get(key)}" for key in sorted(now | then) if now.get(key) != then.get(key)

@@ -13,9 +13,15 @@ import pyarrow as pa
 
 from cryodata.core.entry import Entry, Rejection
 from cryodata.core.layout import FORMAT_VERSION, FileDigest, canonical_json, volume_path
-from cryodata.formats.tables import read_table, write_table
+from cryodata.formats.tables import file_digest, read_table, write_table
 
 FOLDER = "receipts"
+TABLES = ("atoms", "subgrids")
+
+REQUIRED = {
+    "files", "shape_zyx", "voxel_size_xyz", "origin_xyz", "n_subgrids", "sources", "sequences", "label_counts", "facts"
+}  # fmt: skip
+"what the receipt of an accepted entry says"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,55 +54,54 @@ class Receipt:
 
 
 def read_receipt(folder: Path, entry: Entry, digest: str) -> Receipt | None:
-    """The receipt of an entry, if there is one and its volume is there in full size."""
+    """The receipt of an entry, if there is a sound one, with the tables it speaks of and its volume in full size."""
     try:
         content = json.loads(_path(folder, digest).read_bytes())
-    except (FileNotFoundError, ValueError):
-        return None
-    if content.get("format") != FORMAT_VERSION:
-        return None
-    receipt = Receipt(digest, content)
-    if receipt.accepted:
+        if content["format"] != FORMAT_VERSION or content["digest"] != digest:
+            return None
+        receipt = Receipt(digest, content)
+        if not receipt.accepted:
+            receipt.rejection(entry.entry_id)
+            return receipt
         volume = folder / receipt.volume(entry.entry_id)
-        if not all(_size(volume / path) == size for path, size, _ in receipt.volume_files):
-            return None
-        if not (atoms_path(folder, digest).exists() and subgrids_path(folder, digest).exists()):
-            return None
-    return receipt
+        whole = all(_size(volume / path) == size for path, size, _ in receipt.volume_files)
+        whole = whole and all(
+            file_digest(_table_path(folder, digest, name), name)[2] == content["tables"][name] for name in TABLES
+        )
+        return receipt if whole and content.keys() >= REQUIRED else None
+    # whatever somebody made of it: the entry is worked on again
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def write_receipt(
     folder: Path, temporary: Path, digest: str, content: Mapping[str, Any], tables: Mapping[str, pa.Table]
 ) -> Receipt:
     """Write a receipt; the JSON comes last and makes it valid. tables: `atoms` and `subgrids`, or none."""
-    content = {"format": FORMAT_VERSION, **content}
     (folder / FOLDER).mkdir(parents=True, exist_ok=True)
+    hashes = {}
     for name, table in tables.items():
         write_table(temporary / name, table)
-        os.replace(temporary / name, folder / FOLDER / f"{digest}.{name}.parquet")
+        hashes[name] = file_digest(temporary / name, name)[2]
+        os.replace(temporary / name, _table_path(folder, digest, name))
+    content = {"format": FORMAT_VERSION, "digest": digest, "tables": hashes, **content}
     (temporary / "receipt").write_bytes(canonical_json(content) + b"\n")
     os.replace(temporary / "receipt", _path(folder, digest))
     return Receipt(digest, content)
 
 
-def atoms_path(folder: Path, digest: str) -> Path:
-    """Label points of an entry."""
-    return folder / FOLDER / f"{digest}.atoms.parquet"
-
-
-def subgrids_path(folder: Path, digest: str) -> Path:
-    """Sub-grid rows of an entry."""
-    return folder / FOLDER / f"{digest}.subgrids.parquet"
-
-
 def read_atoms(folder: Path, digest: str) -> pa.Table:
     """Label points of an entry."""
-    return read_table(atoms_path(folder, digest))
+    return read_table(_table_path(folder, digest, "atoms"))
 
 
 def read_subgrids(folder: Path, digest: str) -> pa.Table:
     """Sub-grid rows of an entry."""
-    return read_table(subgrids_path(folder, digest))
+    return read_table(_table_path(folder, digest, "subgrids"))
+
+
+def _table_path(folder: Path, digest: str, name: str) -> Path:
+    return folder / FOLDER / f"{digest}.{name}.parquet"
 
 
 def _path(folder: Path, digest: str) -> Path:

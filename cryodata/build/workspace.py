@@ -1,11 +1,13 @@
-"""Temporary folders that show whose they are, so that a later run can clear what a killed one left."""
+"""Temporary folders that show whether their owner lives, so that a later run can clear what a killed one left."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import shutil
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,26 +15,33 @@ from pathlib import Path
 FOLDER = ".tmp"
 "below the dataset's folder, so that a finished file is moved into place by a rename"
 
+LOCK = ".owner"
+"file that the owner keeps locked; the system lets go of it when the owner dies, however it dies and wherever it ran"
+
+GRACE = 60.0
+"seconds that a folder without a lock file is left alone: its owner may be about to make it"
+
 
 @contextmanager
 def temporary_folder(folder: Path) -> Iterator[Path]:
     """A new empty folder of this process below `folder`, removed at the end whatever happens."""
-    path = folder / FOLDER / f"{socket.gethostname()}-{os.getpid()}-{_start_of(os.getpid())}-{secrets.token_hex(4)}"
-    path.mkdir(parents=True)
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
-        with suppress(OSError):  # others may be at work below it
-            path.parent.rmdir()
+    path = folder / FOLDER / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    _make(path)
+    with open(path / LOCK, "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError):  # others may be at work below it
+        path.parent.rmdir()
 
 
 def remove_stale(folder: Path) -> int:
-    """Remove the temporary folders of processes of this machine that are no more. Returns how many."""
+    """Remove the temporary folders whose owners are no more, on whatever machine they ran. Returns how many."""
     removed = 0
     for path in (folder / FOLDER).glob("*"):
-        host, owner, start, _ = ("", "", "", *path.name.rsplit("-", 3))[-4:]
-        if host == socket.gethostname() and owner.isdigit() and _start_of(int(owner)) != start:
+        if _is_stale(path):
             shutil.rmtree(path, ignore_errors=True)
             removed += 1
     with suppress(OSError):
@@ -40,21 +49,22 @@ def remove_stale(folder: Path) -> int:
     return removed
 
 
-def _start_of(pid: int) -> str:
-    """When a process started, in ticks since boot, so that a reused number is not mistaken for the owner; `gone` if
-    there is no such process, `0` where the system does not tell."""
+def _make(path: Path) -> None:
+    for _ in range(100):
+        with suppress(FileNotFoundError):  # another process removed the parent, empty, in between
+            path.mkdir(parents=True)
+            return
+    path.mkdir(parents=True)
+
+
+def _is_stale(path: Path) -> bool:
     try:
-        # proc(5): the name in parentheses may hold blanks; the start time is field 22
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except FileNotFoundError:
-        if Path("/proc/self/stat").exists():
-            return "gone"
-    except (OSError, IndexError):
-        return "0"
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return "gone"
+        with open(path / LOCK, encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    except BlockingIOError:
+        return False
     except OSError:
-        pass
-    return "0"
+        with suppress(OSError):
+            return time.time() - path.stat().st_mtime > GRACE
+        return False

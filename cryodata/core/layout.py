@@ -17,7 +17,7 @@ NAME_DIGITS = 12
 "hexadecimal digits of a content hash that name a folder"
 
 DATASET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-VERSION = re.compile(r"(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})")
+VERSION = re.compile(r"(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})")
 
 FileDigest = tuple[str, int, str]
 "path relative to its folder (with /), bytes, sha256"

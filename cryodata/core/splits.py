@@ -71,6 +71,7 @@ def assign(
     by_unit = {**(parent or {}), **wished}
     resolution = {
         entry.entry_id: by_unit.get(entry.unit)
+        or by_unit.get(entry.entry_id)  # it had no archive id in the parent
         or (VALIDATION if fraction_of(entry.unit, seed) < VALIDATION_SHARE else TRAIN)
         for entry in entries
     }

@@ -41,10 +41,9 @@ def open_dataset(name: str, revision: str | None, root: str | os.PathLike[str] |
     """The version that a user names: NAME, NAME@VERSION or the path of the dataset's folder."""
     if "://" in name or "://" in str(root or ""):
         raise UsageError(f"'{name}': datasets are read from folders of this machine")
-    base, _, pinned = name.partition("@")
-    if os.sep in base or base.startswith("~"):
-        folder = Path(base).expanduser().resolve()
-        return open_version(folder.parent, f"{folder.name}@{pinned}" if pinned else folder.name, revision)
+    if os.sep in name or name.startswith("~"):
+        place, last = os.path.split(os.path.expanduser(name.rstrip(os.sep)))
+        return open_version(Path(place).resolve(), last, revision)
     found = Path(root or os.environ.get("CRYODATA_ROOT") or "~/.cache/cryodata").expanduser().resolve()
     return open_version(found, name, revision)
 
