@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+import traceback
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,10 @@ from cryodata.formats.tables import points_table, subgrids_table
 from cryodata.formats.volumes import folder_files, write_volume
 from cryodata.prepare.labels import LOST, OUTSIDE, WRITTEN, class_values
 from cryodata.prepare.statistics import subgrid_statistics
+from cryodata.prepare.validate import check_sample
+
+DTYPE = "float16"
+"how density is stored where a builder has no setting `density`; measured in benchmarks/formats"
 
 BOX, CORE = 32, 20
 "voxels a side of the sub-grids in the tables (Cryo2StructData)"
@@ -72,16 +77,17 @@ def work_on(entry: Entry, job: Job) -> Outcome:
     folder = Path(job.folder)
     digest = ""
     try:
-        entry = builder.fetch(entry, job.parameters)
+        entry = _guarded(builder.fetch, entry, job.parameters)
         identified, covered = identify(entry, job, builder)
         if isinstance(covered, dict):
             digest = hashlib.sha256(canonical_json({**covered, "entry_id": entry.entry_id})).hexdigest()
             receipt = read_receipt(folder, entry, digest)
             if receipt is not None:
                 return _outcome(entry, receipt, True, began)
-        sample = _make(builder, identified, job)
+        sample = _guarded(builder.make, identified, job.recipe, job.parameters)
         if isinstance(covered, RejectedError):
             raise covered  # in a part of a file, or a file, that the builder did not need
+        _guarded(check_sample, sample, builder.schema(job.recipe))
     except RejectedError as error:
         if digest:
             with temporary_folder(folder) as temporary:
@@ -127,17 +133,19 @@ class _TransientError(Exception):
         self.code, self.message = code, message
 
 
-def _make(builder: Builder, entry: Entry, job: Job) -> Sample:
-    """Call the builder; whatever it raises ends this entry, not the build."""
+def _guarded(call: Callable[..., Any], *arguments: Any) -> Any:
+    """Call into a builder; whatever it raises ends this entry, not the build."""
     try:
-        return builder.make(entry, job.recipe, job.parameters)
+        return call(*arguments)
     except RejectedError:
         raise
     except MemoryError:
-        raise _TransientError("out_of_memory", "memory ran out; it is tried again by the next run") from None
-    except Exception as error:
-        message = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
-        raise _TransientError("crashed", f"the builder failed on it ({message})") from error
+        raise _TransientError("out_of_memory", "memory ran out; the next build tries it again") from None
+    except (Exception, SystemExit) as error:
+        text = "".join(letter if letter.isprintable() else " " for letter in str(error))
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        found = f"{type(error).__name__}: {' '.join(text.split())[:500]}, {Path(where.filename).name}:{where.lineno}"
+        raise _TransientError("crashed", f"the builder failed on it ({found})") from error
 
 
 def _store(
@@ -149,8 +157,8 @@ def _store(
     digest: str,
     covered: Mapping[str, Any],
 ) -> Receipt:
-    folder, dtype = Path(job.folder), job.parameters["density"]
-    labels = sample.labels if job.parameters["label_volumes"] else {}
+    folder, dtype = Path(job.folder), job.parameters.get("density", DTYPE)
+    labels = sample.labels if job.parameters.get("label_volumes", True) else {}
     write_volume(temporary / "volume", sample.density, labels, schema, dtype, covered)
     files = folder_files(temporary / "volume")
     name = tree_digest(files)

@@ -112,6 +112,14 @@ class Schema:
         facts = tuple(FactSpec(**item) for item in value["facts"])
         if any(fact.dtype not in FACT_TYPES for fact in facts) or any(array.role not in ROLES for array in arrays):
             raise ValueError("a fact has an unknown type or an array an unknown role")
+        for array in arrays:
+            numbers = (array.minimum, array.maximum, *(item.value for item in array.classes))
+            if not all(isinstance(number, (int, float)) for number in numbers):
+                raise ValueError(f"array {array.name} has a bound or class that is no number")
+            if not all(0 < item.value < 256 for item in array.classes) or array.state not in ("state", "state_ca"):
+                raise ValueError(f"array {array.name} has a class beyond 1 to 255 or an unknown state")
+            if array.role == "label" and array.column not in ("atom", "residue", "secondary"):
+                raise ValueError(f"label {array.name} comes from no column of the atoms table")
         if sum(array.role == "density" for array in arrays) != 1:
             raise ValueError("a schema has exactly one density array")
         return cls(tuple(arrays), facts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from cryodata.core.layout import DATASET_NAME, FORMAT_VERSION, canonical_json, manifest_path, safe_relative, version_key
 from cryodata.core.schema import Schema
+from cryodata.core.subgrids import SubgridGrid
 from cryodata.errors import DatasetError, UsageError
 
 MAX_MANIFEST_BYTES = 1 << 20
@@ -79,7 +81,9 @@ class Manifest:
             value["schemes"] = {scheme: tuple(names) for scheme, names in value["schemes"].items()}
             safe_relative(value["tables"])
             version_key(value["version"])
-            return cls(**value)
+            manifest = cls(**value)
+            _check_types(manifest)
+            return manifest
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DatasetError(f"{where}: no manifest of a dataset ({type(error).__name__}: {error})") from None
 
@@ -102,13 +106,52 @@ class DatasetVersion:
         """A file or folder of the dataset; DatasetError if the path leads out of it."""
         return self.folder / safe_relative(relative)
 
+    def file(self, relative: str, size: int) -> Path:
+        """A file of the dataset that may be opened: inside the folder, links followed, and as long as it should be.
+
+        Raises DatasetError if it is missing, leads out, is a pipe or device, or has another size.
+        """
+        path = self.path(relative)
+        try:
+            found = path.stat()
+        except OSError as error:
+            raise DatasetError(f"{relative}: {error.strerror}; expected {size:,} bytes in {self.folder}") from None
+        if not path.resolve().is_relative_to(self.folder.resolve()):
+            raise DatasetError(f"{relative}: a link that leads out of {self.folder}; do not trust the dataset")
+        if not stat.S_ISREG(found.st_mode) or found.st_size != size:
+            raise DatasetError(f"{relative}: {found.st_size:,} bytes; expected a file of {size:,}")
+        return path
+
     def table(self, name: str) -> Path:
-        """Path of a file in the tables folder."""
-        return self.path(f"{self.manifest.tables}/{name}")
+        """Path of a file in the tables folder, by its name in the manifest; checked as `file` does."""
+        said = self.manifest.files.get(name)
+        if said is None:
+            raise DatasetError(f"{self.manifest.tables}/{name}: the manifest knows no such file")
+        return self.file(f"{self.manifest.tables}/{name}", said.bytes)
 
     def tables(self, prefix: str) -> list[str]:
         """Names of the table files that begin so, sorted."""
         return sorted(name for name in self.manifest.files if name.startswith(prefix))
+
+
+def _check_types(manifest: Manifest) -> None:
+    """Raise TypeError or ValueError for values that readers could stumble over."""
+    texts = (manifest.name, manifest.builder, manifest.recipe, manifest.license, manifest.default_scheme)
+    numbers = [manifest.box, manifest.core, manifest.revision]
+    numbers += [file.bytes for file in manifest.files.values()]
+    numbers += [file.rows for file in manifest.files.values() if file.rows is not None]
+    numbers += [manifest.counts[key] for key in ("entries", "voxels", "volume_bytes")]
+    tallies = ("entries_by_split", "entries_by_resolution", "rejected", "subgrids", "atoms")
+    numbers += [count for key in tallies for count in manifest.counts[key].values()]
+    if not all(isinstance(text, str) for text in (*texts, manifest.parent or "")):
+        raise TypeError("a name is no text")
+    if not all(type(number) is int and 0 <= number < 2**53 for number in numbers):
+        raise TypeError("a count is no whole number of at least 0")
+    if not all(isinstance(split, str) for splits in manifest.schemes.values() for split in splits):
+        raise TypeError("a split is no text")
+    if manifest.default_scheme not in manifest.schemes or not isinstance(manifest.parameters, dict):
+        raise ValueError("no default scheme among the schemes, or no parameters")
+    SubgridGrid.uniform((1, 1, 1), manifest.box, manifest.core)
 
 
 def list_datasets(root: Path) -> dict[str, list[str]]:
@@ -189,6 +232,8 @@ def _is_version(name: str) -> bool:
 
 
 def _read_manifest(path: Path) -> bytes:
+    if not path.is_file():  # a pipe would wait for a writer
+        raise DatasetError(f"{path}: is no file")
     with open(path, "rb") as file:
         raw = file.read(MAX_MANIFEST_BYTES + 1)
     if len(raw) > MAX_MANIFEST_BYTES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cryodata.core.entry import LabelPoints
+from cryodata.core.entry import LabelPoints, entry_id_fault
 from cryodata.core.layout import FileDigest
 from cryodata.core.schema import Schema
 from cryodata.core.splits import SCHEMES
@@ -83,6 +84,11 @@ ENTRY_COLUMNS = (
 )
 "columns of the entries table that every dataset has; facts of the builder and archive metadata follow"
 
+MAX_ENTRIES, MAX_AXIS, MAX_VOXELS = 10**6, 2**15, 2**33
+"bounds of what is believed of a dataset: the archive has 60,000 maps, the largest of some 10^9 voxels"
+
+VOLUME_PLACE = re.compile(r"volumes/[0-9a-f]{2}/[A-Za-z0-9._-]{1,80}-[0-9a-f]{12}\.zarr")
+
 _WRITING = {"compression": "zstd", "compression_level": 3, "write_page_checksum": True}
 
 
@@ -95,6 +101,34 @@ def entries_schema(schema: Schema, metadata: Iterable[str]) -> pa.Schema:
 def reserved_columns(schema: Schema) -> frozenset[str]:
     """Column names that a source list can't use for its own metadata."""
     return frozenset(entries_schema(schema, ()).names)
+
+
+def check_entries(table: pa.Table, where: str) -> pa.Table:
+    """The entries table of a dataset as readers need it. Raises DatasetError for missing or other columns, missing
+    values, shapes and places that no volume has."""
+    for name, kind in ENTRY_COLUMNS:
+        if name not in table.schema.names or table.schema.field(name).type != kind:
+            raise DatasetError(f"{where}: column {name} is missing or of another type; expected {kind}")
+    needed = ("entry_id", "shape_zyx", "voxel_size_xyz", "origin_xyz", "n_subgrids", "volume", "volume_bytes")
+    empty = [name for name in needed if table[name].null_count]
+    if empty or len(table) > MAX_ENTRIES:
+        raise DatasetError(f"{where}: {len(table):,} rows, values missing in {', '.join(empty) or 'none'}")
+    shapes, sizes = vectors(table["shape_zyx"]), vectors(table["voxel_size_xyz"])
+    if np.any(shapes < 1) or np.any(shapes > MAX_AXIS) or np.any(shapes.prod(axis=1, dtype=np.float64) > MAX_VOXELS):
+        raise DatasetError(f"{where}: a shape beyond {MAX_AXIS:,} voxels an axis or {MAX_VOXELS:,} in all")
+    if not (np.all(np.isfinite(sizes)) and np.all(sizes > 0) and np.all(np.isfinite(vectors(table["origin_xyz"])))):
+        raise DatasetError(f"{where}: a voxel size or origin that is no size or place")
+    for entry_id, volume in zip(table["entry_id"].to_pylist(), table["volume"].to_pylist(), strict=True):
+        if entry_id_fault(entry_id) is not None or not VOLUME_PLACE.fullmatch(volume):
+            raise DatasetError(f"{where}: '{entry_id[:80]}' is no id, or '{volume[:80]}' no place of a volume")
+    return table
+
+
+def check_objects(table: pa.Table, where: str) -> pa.Table:
+    """The table of objects as readers need it: complete, sorted, sizes of at least 0."""
+    if any(table[name].null_count for name in OBJECTS.names) or np.any(table["bytes"].to_numpy() < 0):
+        raise DatasetError(f"{where}: an object without path, size or hash")
+    return table
 
 
 def points_table(points: LabelPoints) -> pa.Table:
@@ -196,17 +230,24 @@ def group_of_volume(path: Path) -> dict[int, int]:
     return {int(found.min): number for number, found in enumerate(groups)}
 
 
-def read_group(path: Path, group: int) -> pa.Table:
-    """One row group of a Parquet file."""
+def read_points(path: Path, group: int) -> pa.Table:
+    """Label points of one volume: a row group of an atoms file. DatasetError if it is damaged or has gaps."""
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            return file.read_row_group(group)
+            table = file.read_row_group(group)
     except (OSError, pa.ArrowException) as error:
         raise DatasetError(f"{path.parent.name}/{path.name}: no readable Parquet table ({_why(error)})") from None
+    _check_schema(path, table.schema, ATOMS)
+    gaps = [name for name in table.schema.names if table[name].null_count]
+    if gaps:
+        raise DatasetError(f"{path.parent.name}/{path.name}: values missing in {', '.join(gaps)}")
+    return table
 
 
 def vectors(column: pa.ChunkedArray) -> npt.NDArray[Any]:
-    """A column of fixed-size lists as an array (n, 3)."""
+    """A column of fixed-size lists as an array (n, 3). DatasetError if a row is missing."""
+    if column.null_count:
+        raise DatasetError(f"a column of vectors has {column.null_count} rows without one")
     return np.asarray(column.combine_chunks().flatten()).reshape(-1, 3)
 
 

@@ -8,8 +8,38 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cryodata.core.entry import Sample
 from cryodata.core.schema import Schema
+from cryodata.core.subgrids import SubgridGrid
 from cryodata.prepare.labels import OUTSIDE, WRITTEN, class_values
+from cryodata.prepare.statistics import subgrid_statistics
+
+FACT_KINDS = {"string": str, "float64": float, "int64": int, "float64[3]": list}
+
+
+def check_sample(sample: Any, schema: Schema) -> None:
+    """Raise TypeError or ValueError if what a builder made is not what its schema declares."""
+    if not isinstance(sample, Sample):
+        raise TypeError(f"a builder makes a Sample, found {type(sample).__name__}")
+    density = sample.density.data
+    problems = list(density_faults(density, schema))
+    if density.dtype != np.float32:
+        problems.append(f"density is {density.dtype}; expected float32")
+    if set(sample.labels) != {array.name for array in schema.labels}:
+        problems.append(f"labels are {', '.join(sorted(sample.labels))}; the schema has other ones")
+    for name, volume in sample.labels.items():
+        if volume.shape != density.shape or volume.dtype != np.uint8:
+            problems.append(f"label {name} is {volume.dtype} {volume.shape}; expected uint8 {density.shape}")
+    declared = {fact.name: FACT_KINDS[fact.dtype] for fact in schema.facts}
+    if set(sample.facts) != set(declared):
+        problems.append(f"facts are not those of the schema: {', '.join(sorted(set(sample.facts) ^ set(declared)))}")
+    for name, value in sample.facts.items():
+        if value is not None and name in declared and not isinstance(value, declared[name]):
+            problems.append(f"fact {name} is {value!r}; expected {declared[name].__name__}")
+        if isinstance(value, float) and not np.isfinite(value):
+            problems.append(f"fact {name} is {value}; expected a number")
+    if problems:
+        raise ValueError("; ".join(problems))
 
 
 def density_faults(density: npt.NDArray[Any], schema: Schema) -> Iterator[str]:
@@ -61,6 +91,23 @@ def label_faults(
     extra = int(np.count_nonzero(stored)) - int(np.count_nonzero(stored[place]))
     if wrong or extra:
         yield f"label volume {name}: {wrong} voxels differ from their atoms, {extra} have none"
+
+
+def subgrid_faults(
+    found: Mapping[str, npt.NDArray[Any]],
+    density: npt.NDArray[Any],
+    grid: SubgridGrid,
+    voxel: npt.NDArray[np.int32],
+    columns: Mapping[str, npt.NDArray[Any]],
+) -> Iterator[str]:
+    """Columns of the sub-grids table that density and atoms do not bear out."""
+    is_ca = columns["atom"] == "CA"
+    expected = subgrid_statistics(
+        density, grid, voxel[is_ca & (columns["state_ca"] == WRITTEN)], voxel[columns["state"] == WRITTEN]
+    )
+    for name, values in expected.items():
+        if not np.array_equal(found[name], values):
+            yield f"sub-grids: {name} of its rows is not what its density and atoms give"
 
 
 def recovered_share(

@@ -23,7 +23,17 @@ from cryodata.core.schema import ArraySpec
 from cryodata.core.subgrids import cut_box
 from cryodata.errors import DatasetError
 from cryodata.formats.manifest import DatasetVersion, open_version
-from cryodata.formats.tables import ATOMS, OBJECTS, file_digest, group_of_volume, read_group, read_table, vectors
+from cryodata.formats.tables import (
+    ATOMS,
+    OBJECTS,
+    check_entries,
+    check_objects,
+    file_digest,
+    group_of_volume,
+    read_points,
+    read_table,
+    vectors,
+)
 from cryodata.formats.volume_reader import parse_metadata, read_array, stored_array
 from cryodata.formats.volumes import array_path
 from cryodata.prepare.labels import VOXEL_RULES, WRITTEN, class_values, settle_all
@@ -103,12 +113,12 @@ class Volumes:
 
     @cached_property
     def entries(self) -> pa.Table:
-        """The entries table, its hash checked."""
-        return self._hashed_table("entries.parquet")
+        """The entries table, its hash and its values checked."""
+        return check_entries(self._hashed_table("entries.parquet"), f"{self.key.name}/entries.parquet")
 
     @cached_property
     def _objects(self) -> pa.Table:
-        return self._hashed_table("objects.parquet", OBJECTS)
+        return check_objects(self._hashed_table("objects.parquet", OBJECTS), f"{self.key.name}/objects.parquet")
 
     @cached_property
     def _atom_groups(self) -> dict[int, tuple[Path, int]]:
@@ -121,7 +131,7 @@ class Volumes:
 
     def atoms(self, number: int) -> pa.Table:
         """Label points of a volume, its entry id in front."""
-        table = read_group(*self._atom_groups[number]) if number in self._atom_groups else ATOMS.empty_table()
+        table = read_points(*self._atom_groups[number]) if number in self._atom_groups else ATOMS.empty_table()
         ids = pa.array([self.entries["entry_id"][number].as_py()] * len(table), pa.string())
         return table.add_column(0, pa.field("entry_id", pa.string()), ids)
 
@@ -148,7 +158,10 @@ class Volumes:
         self.decodes += 1
         row = self.entries.slice(number, 1).to_pylist()[0]
         where, schema = row["volume"], self.opened.manifest.schema
-        raw = self._fetch(f"{where}/zarr.json")
+        try:
+            raw = self._fetch(f"{where}/zarr.json")
+        except FileNotFoundError:
+            raise DatasetError(f"entry {row['entry_id']}: the version has no object {where}/zarr.json") from None
         if hashlib.sha256(raw).hexdigest() != self._object(f"{where}/zarr.json")[1]:
             raise DatasetError(f"entry {row['entry_id']}: {where}/zarr.json has other bytes than were published")
         array = stored_array(parse_metadata(raw, where), array_path(schema.density), tuple(row["shape_zyx"]), where)
@@ -180,15 +193,7 @@ class Volumes:
 
     def _fetch(self, path: str) -> bytes:
         """Bytes of an object, FileNotFoundError if the version has none of that name."""
-        size, _ = self._object(path)
-        try:
-            with open(self.opened.path(path), "rb") as file:
-                raw, found = file.read(size + 1), os.fstat(file.fileno()).st_size
-        except FileNotFoundError:
-            raise DatasetError(f"{path}: missing from {self.opened.folder}; expected {size:,} bytes") from None
-        if len(raw) != size:
-            raise DatasetError(f"{path}: {found:,} bytes; expected {size:,}")
-        return raw
+        return self.opened.file(path, self._object(path)[0]).read_bytes()
 
     def _object(self, path: str) -> tuple[int, str]:
         """Size and sha256 of an object, by bisection of the sorted table: a dictionary of millions would not pay."""
@@ -206,7 +211,7 @@ class Volumes:
 
     def _hashed_table(self, name: str, schema: pa.Schema | None = None) -> pa.Table:
         path, said = self.opened.table(name), self.opened.manifest.files[name]
-        if not path.is_file() or file_digest(path, name)[2] != said.sha256:
+        if file_digest(path, name)[2] != said.sha256:
             raise DatasetError(
                 f"{self.opened.manifest.tables}/{name}: missing or changed; expected sha256 {said.sha256}"
             )

@@ -1,0 +1,101 @@
+"""A builder may fail in any way on one entry: the others are built, and the reason is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cryodata.build.dataset import Report
+from cryodata.build.receipts import FOLDER
+
+BUILDER = """
+import os, signal
+from dataclasses import replace
+from cryodata_builders.cryo2struct import Cryo2Struct
+
+class Mine(Cryo2Struct):
+    name = "mine"
+
+    def fetch(self, entry, parameters):
+        if os.environ["FAULT"] == "fetch" and entry.entry_id == "A":
+            raise KeyError("not there")
+        return entry
+
+    def make(self, entry, recipe, parameters):
+        sample = super().make(entry, recipe, parameters)
+        if entry.entry_id != "A":
+            return sample
+        fault = os.environ["FAULT"]
+        if fault == "raise":
+            raise RuntimeError("two\\nlines \\x1b[31m")
+        if fault == "memory":
+            raise MemoryError
+        if fault == "exit":
+            raise SystemExit(0)
+        if fault == "none":
+            return None
+        if fault == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if fault == "fact":
+            return replace(sample, facts={**sample.facts, "fit": float("nan")})
+        if fault == "extra":
+            return replace(sample, facts={**sample.facts, "surprise": 1})
+        if fault == "range":
+            sample.density.data[...] *= 3
+            return sample
+        if fault == "label":
+            return replace(sample, labels={**sample.labels, "atom": sample.labels["atom"][:-1]})
+
+BUILDER = Mine()
+"""
+
+
+def run(folder: Path, fault: str, workers: int) -> dict[str, Any]:
+    command = [sys.executable, "-m", "cryodata", "build", "mine.py", "--source", ".", "--root", "root", "--json"]
+    done = subprocess.run(
+        [*command, "--workers", str(workers), "--set", "max_resolution=none"],
+        cwd=folder, env={**os.environ, "FAULT": fault}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("fault", "workers", "code", "message"),
+    [
+        ("raise", 0, "crashed", "RuntimeError: two lines [31m, mine.py:"),
+        ("raise", 1, "crashed", "RuntimeError: two lines [31m, mine.py:"),
+        ("fetch", 0, "crashed", "KeyError: 'not there', mine.py:"),
+        ("memory", 0, "out_of_memory", "memory ran out"),
+        ("exit", 0, "crashed", "SystemExit: 0"),
+        ("exit", 1, "crashed", "SystemExit: 0"),
+        ("none", 0, "crashed", "a builder makes a Sample, found NoneType"),
+        ("fact", 0, "crashed", "fact fit is nan; expected a number"),
+        ("extra", 0, "crashed", "facts are not those of the schema: surprise"),
+        ("range", 0, "crashed", "density is 0 to 3; expected 0 to 1"),
+        ("label", 0, "crashed", "label atom is uint8 "),
+        ("kill", 2, "crashed", "its worker died 2 times"),
+    ],
+)
+def test_one_bad_entry_is_rejected_and_its_neighbour_is_built(
+    simulated: Report, tmp_path: Path, fault: str, workers: int, code: str, message: str
+) -> None:
+    made = next(path for path in (simulated.folder / "source").iterdir())
+    rows = [f"{name},{made}/SIM-0000{i}.map.gz,{made}/SIM-0000{i}.cif" for name, i in (("A", 1), ("B", 2))]
+    (tmp_path / "entries.csv").write_text("\n".join(["entry_id,map,model", *rows]) + "\n", encoding="utf-8")
+    (tmp_path / "mine.py").write_text(BUILDER, encoding="utf-8")
+
+    report = run(tmp_path, fault, workers)
+
+    assert report["entries"] == 1
+    ((rejected),) = report["rejections"]
+    assert (rejected["entry_id"], rejected["code"]) == ("A", code)
+    assert message in rejected["message"]
+    # no receipt: the next build tries it again
+    assert len(list((tmp_path / "root/mine" / FOLDER).glob("*.json"))) == 1

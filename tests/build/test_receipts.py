@@ -1,0 +1,79 @@
+"""Receipts are believed as far as they can be checked; whatever else they are, the entry is worked on again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cryodata.build.dataset import Report, Request, build
+from cryodata.build.workspace import FOLDER, remove_stale, temporary_folder
+from cryodata.formats.volumes import folder_files
+
+SETTINGS = ("maps=4", "residues=60", "resolution=3.5")
+
+Damage = Callable[[list[Path], list[Path]], None]
+
+
+def swap(one: Path, two: Path) -> None:
+    """Exchange two files."""
+    kept = one.with_suffix(".kept")
+    one.rename(kept)
+    two.rename(one)
+    kept.rename(two)
+
+
+def edit(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), **changes}), encoding="utf-8")
+
+
+DAMAGE = {
+    "empty": lambda receipts, tables: receipts[0].write_bytes(b""),
+    "list": lambda receipts, tables: receipts[0].write_bytes(b"[]"),
+    "deep": lambda receipts, tables: receipts[0].write_bytes(b"[" * 100_000),
+    "other format": lambda receipts, tables: edit(receipts[0], format=2),
+    "no files": lambda receipts, tables: edit(receipts[0], files=[1]),
+    "status": lambda receipts, tables: edit(receipts[0], status="rejected"),
+    "swapped receipts": lambda receipts, tables: swap(receipts[0], receipts[1]),
+    "swapped tables": lambda receipts, tables: swap(tables[0], tables[2]),
+    "truncated table": lambda receipts, tables: os.truncate(tables[0], 100),
+    "missing table": lambda receipts, tables: tables[1].unlink(),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_damaged_receipt_is_made_anew_and_the_result_is_the_same(
+    simulated: Report, tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / "simulated"
+    shutil.copytree(simulated.folder, folder)
+    before = {part: folder_files(folder / part) for part in ("receipts", "tables", "versions", "volumes")}
+    shutil.rmtree(folder / "tables")
+    shutil.rmtree(folder / "versions")
+    DAMAGE[name](sorted((folder / "receipts").glob("*.json")), sorted((folder / "receipts").glob("*.parquet")))
+
+    report = build(Request("simulated", tmp_path, version="0.1.0", settings=SETTINGS))
+
+    assert report.reused == (2 if name.startswith("swapped") else 3)
+    assert {part: folder_files(folder / part) for part in before} == before
+
+
+def test_a_killed_owners_folder_is_stale_and_a_living_ones_is_not(tmp_path: Path) -> None:
+    code = (
+        "import os, sys, signal; from pathlib import Path; from cryodata.build.workspace import temporary_folder\n"
+        "with temporary_folder(Path(sys.argv[1])): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    with temporary_folder(tmp_path) as mine:
+        assert len(list((tmp_path / FOLDER).iterdir())) == 2
+
+        assert remove_stale(tmp_path) == 1
+
+        assert list((tmp_path / FOLDER).iterdir()) == [mine]
+    assert not (tmp_path / FOLDER).exists()
