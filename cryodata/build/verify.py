@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,25 +11,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cryodata.core.layout import FileDigest, tree_digest
+from cryodata.build.verify_tables import Objects, check_all_objects, check_counts, check_tables, read_objects
 from cryodata.core.schema import Schema
 from cryodata.core.subgrids import SubgridGrid
 from cryodata.errors import DatasetError
 from cryodata.formats.manifest import DatasetVersion
 from cryodata.formats.tables import (
     ATOMS,
-    ENTRY_COLUMNS,
-    OBJECTS,
     REJECTED,
     SUBGRIDS,
     check_entries,
-    check_objects,
-    file_digest,
     group_of_volume,
     iterate_groups,
     read_points,
     read_table,
-    table_rows,
     vectors,
 )
 from cryodata.formats.volume_reader import parse_metadata, read_array, stored_array
@@ -43,9 +37,6 @@ from cryodata.prepare.validate import (
     recovered_share,
     subgrid_faults,
 )
-
-Objects = Mapping[str, tuple[int, str]]
-"bytes and sha256 of every object by its path"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +56,15 @@ def verify_version(
     """Check a version. deep: also hash every byte of every object. Faults are collected, not raised."""
     faults: list[str] = []
     try:
-        _check_tables(opened, faults)
-        objects = _read_objects(opened)
+        check_tables(opened, faults)
+        objects = read_objects(opened)
         entries = check_entries(read_table(opened.table("entries.parquet")), "entries.parquet")
         rejected = read_table(opened.table("rejected.parquet"), REJECTED)
         atoms = _atom_groups(opened)
     except DatasetError as error:
         return Verification({"manifest": opened.sha256}, (*faults, str(error)))
-    _check_counts(opened, entries, rejected, faults)
-    hashed = _check_objects(opened, objects, entries, deep, faults)
+    check_counts(opened, entries, rejected, faults)
+    hashed = check_all_objects(opened, objects, entries, deep, faults)
     recovered: list[float] = []
     unseen = set(range(len(entries)))
     observe(0, len(entries))
@@ -91,86 +82,6 @@ def verify_version(
         observe(len(entries) - len(unseen), len(entries))
     faults.extend(f"subgrids: entry {entries['entry_id'][number]} has none" for number in sorted(unseen))
     return Verification(_summary(opened, entries, objects, hashed, recovered), tuple(faults))
-
-
-def _check_tables(opened: DatasetVersion, faults: list[str]) -> None:
-    """Files of the tables folder: there, as long as said, with the bytes that were hashed, and with their rows."""
-    for name, file in sorted(opened.manifest.files.items()):
-        try:
-            path = opened.table(name)
-        except DatasetError as error:
-            faults.append(str(error))
-            continue
-        sha256 = file_digest(path, name)[2]
-        if sha256 != file.sha256:
-            faults.append(f"{name}: sha256 {sha256}; expected {file.sha256}")
-        for prefix, schema in (("atoms-", ATOMS), ("subgrids-", SUBGRIDS)):
-            if name.startswith(prefix):
-                rows = table_rows(path, schema)
-                if rows != file.rows:
-                    faults.append(f"{name}: {rows:,} rows; expected {file.rows:,}")
-
-
-def _read_objects(opened: DatasetVersion) -> dict[str, tuple[int, str]]:
-    table = check_objects(read_table(opened.table("objects.parquet"), OBJECTS), "objects.parquet")
-    return {row["path"]: (row["bytes"], row["sha256"]) for row in table.to_pylist()}
-
-
-def _check_counts(opened: DatasetVersion, entries: pa.Table, rejected: pa.Table, faults: list[str]) -> None:
-    manifest, counts = opened.manifest, opened.manifest.counts
-    missing = [name for name, _ in ENTRY_COLUMNS if name not in entries.schema.names]
-    missing += [fact.name for fact in manifest.schema.facts if fact.name not in entries.schema.names]
-    if missing:
-        raise DatasetError(f"entries.parquet: no column {', '.join(missing)}; expected it by the schema")
-    subgrids = {
-        split: sum(manifest.files[name].rows or 0 for name in opened.tables(f"subgrids-{split}-"))
-        for split in manifest.schemes[manifest.default_scheme]
-    }
-    found = {
-        "entries": len(entries),
-        "rejected": dict(Counter(rejected["code"].to_pylist())),
-        "subgrids": subgrids,
-        "voxels": sum(int(np.prod(shape)) for shape in entries["shape_zyx"].to_pylist()),
-    }
-    faults.extend(
-        f"manifest: {key} is {counts[key]}; the tables say {value}"
-        for key, value in found.items()
-        if counts[key] != value
-    )
-    ids = [entry_id.casefold() for entry_id in entries["entry_id"].to_pylist()]
-    repeated = sorted(entry_id for entry_id, times in Counter(ids).items() if times > 1)
-    faults.extend(f"entries.parquet: the id {entry_id} is there more than once" for entry_id in repeated)
-    pairs: dict[tuple[str, ...], str] = {}
-    for row in entries.select(["entry_id", "source_sha256"]).to_pylist():
-        pair = tuple(item["sha256"] for item in row["source_sha256"] if item["role"] in ("map", "model"))
-        first = pairs.setdefault(pair, row["entry_id"])
-        if first != row["entry_id"]:
-            faults.append(f"{row['entry_id']}: duplicate of {first}: map and model are the same")
-
-
-def _check_objects(opened: DatasetVersion, objects: Objects, entries: pa.Table, deep: bool, faults: list[str]) -> int:
-    """Every object there and as long as said; every volume named by its content. Returns how many were hashed."""
-    hashed = 0
-    by_volume: dict[str, list[FileDigest]] = {}
-    for path, (size, sha256) in objects.items():
-        volume, suffix, inner = path.partition(".zarr/")
-        if suffix:
-            by_volume.setdefault(f"{volume}.zarr", []).append((inner, size, sha256))
-        try:
-            file = opened.file(path, size)
-        except DatasetError as error:
-            faults.append(str(error))
-            continue
-        if deep:
-            hashed += 1
-            found = file_digest(file, path)[2]
-            if found != sha256:
-                faults.append(f"{path}: sha256 {found}; expected {sha256}")
-    for row in entries.select(["entry_id", "volume"]).to_pylist():
-        name = tree_digest(by_volume.get(row["volume"], []))
-        if not row["volume"].endswith(f"/{row['entry_id']}-{name}.zarr"):
-            faults.append(f"{row['entry_id']}: volume {row['volume']} holds {name}; expected its name to say so")
-    return hashed
 
 
 def _atom_groups(opened: DatasetVersion) -> dict[int, tuple[Path, int]]:

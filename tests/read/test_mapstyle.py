@@ -669,8 +669,9 @@ def test_a_missing_shard_is_an_error_that_names_the_file(copied: Path) -> None:
     with pytest.raises(DatasetError) as caught:
         opened[0]
 
-    assert f"entry SIM-00001: {shard.relative_to(copied)}: missing from {copied}; expected {size:,} bytes" == str(
-        caught.value
+    assert (
+        f"entry SIM-00001: {shard.relative_to(copied)}: No such file or directory; expected {size:,} bytes in {copied}"
+        == str(caught.value)
     )
 
 
@@ -691,7 +692,9 @@ def test_a_shard_of_another_size_is_an_error_that_names_the_file(copied: Path, c
         opened[0]
 
     found, expected = len(change(raw)), len(raw)
-    assert f"entry SIM-00001: {shard.relative_to(copied)}: {found:,} bytes; expected {expected:,}" == str(caught.value)
+    assert f"entry SIM-00001: {shard.relative_to(copied)}: {found:,} bytes; expected a file of {expected:,}" == str(
+        caught.value
+    )
 
 
 def test_damage_reaches_the_user_from_a_worker(copied: Path) -> None:

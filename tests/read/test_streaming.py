@@ -769,7 +769,7 @@ def two_versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.param("simulated", {}, 2, id="highest"),
         pytest.param("simulated", {"revision": "0.1.0"}, 1, id="revision"),
         pytest.param("simulated@0.1.0", {}, 1, id="in the name"),
-        pytest.param("simulated@0.1.0", {"revision": "0.2.0"}, 2, id="revision wins"),
+        pytest.param("simulated@0.1.0", {"revision": "0.1.0"}, 1, id="both, the same"),
     ],
 )
 def test_a_revision_pins_the_version(two_versions: Path, name: str, options: dict[str, str], expected: int) -> None:
@@ -777,6 +777,11 @@ def test_a_revision_pins_the_version(two_versions: Path, name: str, options: dic
 
     assert expected == sum(1 for _ in opened)
     assert expected == opened.num_shards
+
+
+def test_two_versions_at_once_are_refused(two_versions: Path) -> None:
+    with pytest.raises(UsageError, match="^'simulated@0.1.0' names another version than 0.2.0; name one$"):
+        load_dataset("simulated@0.1.0", root=two_versions, revision="0.2.0")
 
 
 def test_a_dataset_is_found_by_path_by_root_and_by_environment(
