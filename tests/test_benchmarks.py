@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from benchmarks.formats.density_codec import CODECS, STORED, measure
+from benchmarks.read import loaders
+from cryodata.build.dataset import Report
 
 
 def test_density_codec() -> None:
@@ -16,3 +19,13 @@ def test_density_codec() -> None:
     errors = {row["dtype"]: row["largest_error"] for row in rows}
     assert errors["float32"] == 0.0
     assert errors["float16"] <= 5e-4
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_loaders(simulated: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loaders, "BATCH", 8)
+
+    rows = loaders.main(simulated.folder.parent, "simulated", seconds=0.01)
+
+    assert len(rows) == 7
+    assert min(row["rate"] for row in rows) > 0

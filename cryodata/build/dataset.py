@@ -89,9 +89,13 @@ def build(request: Request, observe: Callable[[int, Outcome | None], None] = lam
     assign(admitted, seed=job.parameters["seed"], listed=listed, parent=units)  # refuses a bad list before the work
     observe(len(admitted), None)
     outcomes: dict[str, Outcome] = {}
-    for outcome in run(job, admitted, request.workers):
-        outcomes[outcome.entry_id] = outcome
-        observe(len(admitted), outcome)
+    try:
+        for outcome in run(job, admitted, request.workers):
+            outcomes[outcome.entry_id] = outcome
+            observe(len(admitted), outcome)
+    except BaseException:
+        remove_stale(folder)  # of workers that were ended in the middle of an entry
+        raise
     finished = gather(*_collect(folder, admitted, outcomes, refused))
     splits = assign([entry for entry, _ in finished.accepted], seed=job.parameters["seed"], listed=listed, parent=units)
     with temporary_folder(folder) as temporary:

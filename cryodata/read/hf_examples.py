@@ -7,6 +7,7 @@ must hold in a later one.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
@@ -15,6 +16,7 @@ import datasets
 import numpy as np
 from datasets.iterable_dataset import _BaseExamplesIterable
 
+from cryodata.core.subgrids import Copy
 from cryodata.errors import UsageError
 from cryodata.read.sources import ExampleSource
 from cryodata.read.stream import BatchReader, StreamPlan
@@ -114,7 +116,7 @@ class KeyedExamples(_BaseExamplesIterable):  # type: ignore[misc]
     def __iter__(self) -> Iterator[tuple[str, dict[str, Any]]]:
         state: dict[str, Any] = self._state_dict or {"batch": 0, "sample": 0}
         _check_state(state, self._of)
-        reader = BatchReader(self.plan, self.mine)
+        reader = BatchReader(self.plan, self.mine, _fastest_copy())
         for number, batch in reader.batches(self.epoch, state["batch"]):
             if self.whole:
                 state["batch"] = number + 1
@@ -139,6 +141,15 @@ class KeyedExamples(_BaseExamplesIterable):  # type: ignore[misc]
     def reshard_data_sources(self) -> KeyedExamples:
         """Streams are part of the order: they are not divided."""
         return self
+
+
+def _fastest_copy() -> Copy:
+    """PyTorch's copy where PyTorch is loaded anyway; the values are the same."""
+    if "torch" not in sys.modules:
+        return np.copyto
+    from cryodata.read.torch_stream import copy_by_torch
+
+    return copy_by_torch
 
 
 def _check_state(state: Mapping[str, Any], expected: str) -> None:

@@ -70,7 +70,7 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
         if rank is None or world_size is None:
             rank, world_size = _distributed()
         plan = StreamPlan(source, batch_size, seed, shuffle, streams, pool_volumes or streams, remainder)
-        self._reader = BatchReader.of_rank(plan, rank, world_size, _copy)
+        self._reader = BatchReader.of_rank(plan, rank, world_size, copy_by_torch)
         # epoch and first batch, shared so that workers that live on hear of set_epoch
         self._begin = torch.zeros(2, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
         self._next = 0
@@ -124,7 +124,7 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
         self._begin[0], self._begin[1], self._next = epoch, batch, batch
 
 
-def _copy(target: npt.NDArray[Any], source: npt.NDArray[Any]) -> None:
+def copy_by_torch(target: npt.NDArray[Any], source: npt.NDArray[Any]) -> None:
     """PyTorch widens float16 with vector instructions, several times as fast as NumPy; the values are the same."""
     torch.from_numpy(target).copy_(torch.from_numpy(source))
 

@@ -94,6 +94,21 @@ def test_sigterm_ends_the_build_cleanly(undisturbed: tuple[dict[str, Any], float
     assert left_over(tmp_path) == []
 
 
+def test_ctrl_c_in_a_terminal_ends_driver_and_workers_with_one_line(
+    undisturbed: tuple[dict[str, Any], float], tmp_path: Path
+) -> None:
+    running = subprocess.Popen(
+        command(tmp_path, 2), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    time.sleep(undisturbed[1] * 0.6)
+    os.killpg(running.pid, signal.SIGINT)
+    _, errors = running.communicate(timeout=60)
+
+    assert running.returncode in (0, 130)
+    assert "Traceback" not in errors
+    assert left_over(tmp_path) == []
+
+
 @pytest.mark.parametrize("workers", [0, 1, 4])
 def test_any_number_of_workers_gives_the_same_objects(
     undisturbed: tuple[dict[str, Any], float], tmp_path: Path, workers: int

@@ -1,0 +1,1 @@
+"""How fast sub-grids reach a training loop."""
