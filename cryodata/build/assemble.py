@@ -23,6 +23,7 @@ from cryodata.formats.card import render_card
 from cryodata.formats.manifest import (
     Manifest,
     TableFile,
+    check_free,
     create_manifest,
     list_versions,
     open_version,
@@ -135,9 +136,10 @@ def write_version(
     write_table(made / "objects.parquet", objects_table(objects))
     digests.append(file_digest(made / "objects.parquet", "objects.parquet"))
     rows["objects.parquet"] = len(objects)
-    place_folder(made, folder / tables, temporary)
     files = {path: TableFile(size, sha256, rows.get(path)) for path, size, sha256 in digests}
     manifest = replace(manifest, tables=tables, files=files)
+    check_free(folder, manifest)  # before its tables take their place
+    place_folder(made, folder / tables, temporary)
     return manifest, create_manifest(folder, manifest, temporary / "manifest")
 
 

@@ -209,7 +209,7 @@ def _collect(
         if outcome.code:
             rejected.append(Rejection(entry.entry_id, outcome.code, outcome.message))
             continue
-        receipt = read_receipt(folder, entry, outcome.digest)
+        receipt = read_receipt(folder, entry, outcome.digest, hashed=False)
         if receipt is None:
             raise CryodataError(f"entry {entry.entry_id}: its receipt or volume vanished from {folder}")
         accepted.append((entry, receipt))

@@ -81,7 +81,7 @@ def work_on(entry: Entry, job: Job) -> Outcome:
         identified, covered = identify(entry, job, builder)
         if isinstance(covered, dict):
             digest = hashlib.sha256(canonical_json({**covered, "entry_id": entry.entry_id})).hexdigest()
-            receipt = read_receipt(folder, entry, digest)
+            receipt = read_receipt(folder, entry, digest, hashed=True)
             if receipt is not None:
                 return _outcome(entry, receipt, True, began)
         sample = _guarded(builder.make, identified, job.recipe, job.parameters)

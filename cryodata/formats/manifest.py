@@ -204,15 +204,21 @@ def create_manifest(folder: Path, manifest: Manifest, temporary: Path) -> bool:
     try:
         os.link(temporary, target)  # fails if the target exists, and never shows half a file
     except FileExistsError:
-        if target.read_bytes() == manifest.to_bytes():
-            return False
-        raise UsageError(
-            f"version {manifest.version} of '{manifest.name}' exists with another result and is never replaced; "
-            f"build a new one with --version {next_version(list_versions(folder))}"
-        ) from None
+        check_free(folder, manifest)
+        return False
     finally:
         temporary.unlink()
     return True
+
+
+def check_free(folder: Path, manifest: Manifest) -> None:
+    """Raise UsageError if another result has this version."""
+    target = folder / manifest_path(manifest.version)
+    if target.exists() and target.read_bytes() != manifest.to_bytes():
+        raise UsageError(
+            f"version {manifest.version} of '{manifest.name}' exists with another result and is never replaced; "
+            f"build a new one with --version {next_version(list_versions(folder))}"
+        )
 
 
 def next_version(versions: list[str]) -> str:

@@ -101,6 +101,7 @@ def test_the_same_version_with_another_result_is_refused_and_nothing_is_replaced
         build(request)
 
     assert manifest.read_bytes() == before
+    assert len(list((manifest.parents[1] / "tables").iterdir())) == 1  # nothing of the refused one is left
 
 
 def test_a_new_version_shares_the_volumes_of_the_old_one(tmp_path: Path) -> None:
@@ -259,6 +260,25 @@ def test_a_volume_that_lost_a_file_is_made_again_by_the_same_command(simulated: 
     settings = ("maps=4", "residues=60", "resolution=3.5")
 
     report = build(Request("simulated", tmp_path, version="0.1.0", settings=settings))
+
+    assert (report.reused, report.created) == (3, False)
+    assert folder_files(folder / "volumes") == before
+
+
+@pytest.mark.parametrize("pattern", ["volumes/*/*/density/c/0/0/0", "volumes/*/*/zarr.json"])
+def test_a_volume_that_was_changed_is_made_again_by_the_same_command(
+    simulated: Report, tmp_path: Path, pattern: str
+) -> None:
+    folder = damaged(simulated, tmp_path)
+    before = folder_files(folder / "volumes")
+    path = next(folder.glob(pattern))
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    path.write_bytes(raw)
+
+    report = build(
+        Request("simulated", tmp_path, version="0.1.0", settings=("maps=4", "residues=60", "resolution=3.5"))
+    )
 
     assert (report.reused, report.created) == (3, False)
     assert folder_files(folder / "volumes") == before
