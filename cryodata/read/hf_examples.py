@@ -8,7 +8,7 @@ must hold in a later one.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -25,20 +25,19 @@ STREAMS = 8
 "streams of the keyed order, and so the shards that workers can share"
 
 
-class Examples(_BaseExamplesIterable):  # type: ignore[misc]
-    """A source of examples as the stream under an IterableDataset; its state is a shard and a place in it."""
+class _Typed(_BaseExamplesIterable):  # type: ignore[misc]
+    """Examples that are of the declared types already, with a state that says which examples it counts."""
 
-    def __init__(self, source: ExampleSource, order: list[int], features: datasets.Features) -> None:
+    def __init__(self, source: ExampleSource, features: datasets.Features) -> None:
         super().__init__()
         self.source = source
-        self.order = order
-        self._of = source.selected
         self._features = features
+        self._selected = source.selected
         self._sleep_on_threads_shutdown = False
 
     @property
     def is_typed(self) -> bool:
-        """Examples are of the declared types already."""
+        """Nothing needs to be cast."""
         return True
 
     @property
@@ -46,18 +45,39 @@ class Examples(_BaseExamplesIterable):  # type: ignore[misc]
         """The declared columns."""
         return self._features
 
+    def reshard_data_sources(self) -> Any:
+        """A volume is decoded as a whole, and streams are part of the order: shards are not divided."""
+        return self
+
+    def _begin(self, **places: int) -> dict[str, Any]:
+        self._state_dict = {**places, "type": type(self).__name__, "of": self._selected}
+        return self._state_dict
+
+    def _place(self) -> dict[str, Any]:
+        """The state to go on from. UsageError if it counts other examples than these."""
+        state: dict[str, Any] = self._state_dict or self._init_state_dict()
+        if state.get("of", self._selected) != self._selected:
+            raise UsageError("the state is of another dataset, version, split or filter; load it into the same")
+        return state
+
+
+class Examples(_Typed):
+    """A source of examples in its own order; the state is a shard and a place in it."""
+
+    def __init__(self, source: ExampleSource, order: list[int], features: datasets.Features) -> None:
+        super().__init__(source, features)
+        self.order = order
+
     @property
     def num_shards(self) -> int:
         """Shards that workers and nodes can share."""
         return len(self.order)
 
     def _init_state_dict(self) -> dict[str, Any]:
-        self._state_dict = {"shard_idx": 0, "shard_example_idx": 0, "type": type(self).__name__, "of": self._of}
-        return self._state_dict
+        return self._begin(shard_idx=0, shard_example_idx=0)
 
     def __iter__(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        state: dict[str, Any] = self._state_dict or {"shard_idx": 0, "shard_example_idx": 0}
-        _check_state(state, self._of)
+        state = self._place()
         for place in range(state["shard_idx"], len(self.order)):
             for example in self.source.examples(self.order[place], state["shard_example_idx"]):
                 state["shard_example_idx"] += 1
@@ -74,35 +94,18 @@ class Examples(_BaseExamplesIterable):  # type: ignore[misc]
         mine = self.split_shard_indices_by_worker(num_shards, index, contiguous=contiguous)
         return Examples(self.source, [self.order[i] for i in mine], self._features)
 
-    def reshard_data_sources(self) -> Examples:
-        """A volume is decoded as a whole: shards are not divided."""
-        return self
 
-
-class KeyedExamples(_BaseExamplesIterable):  # type: ignore[misc]
+class KeyedExamples(_Typed):
     """Sub-grids in the keyed order, one by one or as whole batches; a shard is a stream of the order."""
 
     def __init__(
         self, plan: StreamPlan, mine: Sequence[int], features: datasets.Features, whole: bool, epoch: int = 0
     ) -> None:
-        super().__init__()
+        super().__init__(plan.source, features)
         self.plan = plan
         self.mine = list(mine)
-        self._of = plan.source.selected
         self.whole = whole
         self.epoch = epoch
-        self._features = features
-        self._sleep_on_threads_shutdown = False
-
-    @property
-    def is_typed(self) -> bool:
-        """Examples are of the declared types already."""
-        return True
-
-    @property
-    def features(self) -> datasets.Features:
-        """The declared columns."""
-        return self._features
 
     @property
     def num_shards(self) -> int:
@@ -110,12 +113,10 @@ class KeyedExamples(_BaseExamplesIterable):  # type: ignore[misc]
         return len(self.mine)
 
     def _init_state_dict(self) -> dict[str, Any]:
-        self._state_dict = {"batch": 0, "sample": 0, "type": type(self).__name__, "of": self._of}
-        return self._state_dict
+        return self._begin(batch=0, sample=0)
 
     def __iter__(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        state: dict[str, Any] = self._state_dict or {"batch": 0, "sample": 0}
-        _check_state(state, self._of)
+        state = self._place()
         reader = BatchReader(self.plan, self.mine, _fastest_copy())
         for number, batch in reader.batches(self.epoch, state["batch"]):
             if self.whole:
@@ -138,10 +139,6 @@ class KeyedExamples(_BaseExamplesIterable):  # type: ignore[misc]
         part = self.split_shard_indices_by_worker(num_shards, index, contiguous=contiguous)
         return KeyedExamples(self.plan, [self.mine[i] for i in part], self._features, self.whole, self.epoch)
 
-    def reshard_data_sources(self) -> KeyedExamples:
-        """Streams are part of the order: they are not divided."""
-        return self
-
 
 def _fastest_copy() -> Copy:
     """PyTorch's copy where PyTorch is loaded anyway; the values are the same."""
@@ -150,11 +147,6 @@ def _fastest_copy() -> Copy:
     from cryodata.read.torch_stream import copy_by_torch
 
     return copy_by_torch
-
-
-def _check_state(state: Mapping[str, Any], expected: str) -> None:
-    if state.get("of", expected) != expected:
-        raise UsageError("the state is of another dataset, version, split or filter; load it into the same")
 
 
 def _item(value: Any) -> Any:
