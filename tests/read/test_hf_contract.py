@@ -21,7 +21,8 @@ from datasets.features.features import _FEATURE_TYPES, register_feature, require
 from datasets.iterable_dataset import _BaseExamplesIterable
 
 from cryodata.read import hf
-from cryodata.read.hf import Examples, Voxels
+from cryodata.read.features import Voxels
+from cryodata.read.hf_examples import Examples, KeyedExamples
 
 Open = Callable[..., Any]
 
