@@ -35,6 +35,13 @@ def read_source_folder(folder: Path, reserved: Iterable[str] = ()) -> list[Entry
     entries: dict[str, tuple[int, Entry]] = {}
     columns = list(rows[0][1]) if rows else []
     taken = {name.casefold() for name in reserved}
+    meant = [
+        f"'{name}' for {name.casefold()}"
+        for name in columns
+        if name.casefold() in OWN_COLUMNS and name not in OWN_COLUMNS
+    ]
+    if meant:
+        raise SourceError(f"{path}: columns have lower-case names: {', '.join(meant)}")
     clash = sorted(name for name in columns if name not in OWN_COLUMNS and name.casefold() in taken)
     if clash:
         raise SourceError(f"{path}: column {', '.join(clash)} is one that the dataset makes itself; rename it")
@@ -82,9 +89,10 @@ def _read_rows(path: Path, required: tuple[str, ...] = ("entry_id", "map")) -> l
         header = [name.strip() for name in next(reader, [])]
         missing = [name for name in required if name not in header]
         if missing or len(set(header)) != len(header) or "" in header:
+            other_separator = len(header) == 1 and any(mark in header[0] for mark in ";\t")
             raise SourceError(
                 f"{path}: columns are {', '.join(header)[:200] or 'none'}; expected different names, among them "
-                f"{', '.join(required)}"
+                f"{', '.join(required)}" + (", separated by commas" if other_separator else "")
             )
         rows = []
         begins = reader.line_num + 1

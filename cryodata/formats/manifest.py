@@ -8,6 +8,7 @@ import os
 import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -180,8 +181,10 @@ def open_version(root: Path, name: str, revision: str | None = None) -> DatasetV
         raise UsageError(f"'{name}' is no name of a dataset: letters, digits, '.', '_' and '-'")
     versions = list_versions(root / name)
     if not versions:
-        known = ", ".join(list_datasets(root)) or "none"
-        raise UsageError(f"no dataset '{name}' in {root}; found: {known}; to build: cryodata build {name}")
+        known = list(list_datasets(root))
+        close = get_close_matches(name, known, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else "to make one: cryodata build --help"
+        raise UsageError(f"no dataset '{name}' in {root}; found: {', '.join(known) or 'none'}; {hint}")
     if revision is not None and revision not in versions:
         raise UsageError(f"dataset '{name}' in {root} has no version '{revision}'; found: {', '.join(versions)}")
     path = root / name / manifest_path(revision or versions[-1])

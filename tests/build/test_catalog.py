@@ -230,7 +230,7 @@ FILES = [
     pytest.param(b"", f"columns are none; {REQUIRED}", id="empty"),
     pytest.param(b"\n\nentry_id,map\n", f"columns are none; {REQUIRED}", id="empty first line"),
     pytest.param(b"A,a.map\n", f"columns are A, a.map; {REQUIRED}", id="no header"),
-    pytest.param(b"entry_id;map\n", f"columns are entry_id;map; {REQUIRED}", id="semicolons"),
+    pytest.param(b"entry_id;map\n", f"columns are entry_id;map; {REQUIRED}, separated by commas", id="semicolons"),
     pytest.param(b"entry_id,model\n", f"columns are entry_id, model; {REQUIRED}", id="no map column"),
     pytest.param(b"Entry_ID,Map\n", f"columns are Entry_ID, Map; {REQUIRED}", id="upper case"),
     pytest.param(b"entry_id,map,map\n", f"columns are entry_id, map, map; {REQUIRED}", id="a column twice"),
@@ -571,3 +571,10 @@ def test_a_file_name_in_brackets_is_printed_whole(tmp_path: Path, source: Source
     source.name("BAD", map="map[box].mrc")
 
     assert "map[box].mrc: can't be read" in words(source.build(tmp_path / "root"))
+
+
+def test_a_column_of_other_case_is_told_its_name(tmp_path: Path) -> None:
+    (tmp_path / "entries.csv").write_text("entry_id,map,Resolution\nA,a.map,3\n", encoding="utf-8")
+
+    with pytest.raises(SourceError, match="columns have lower-case names: 'Resolution' for resolution$"):
+        read_source_folder(tmp_path)

@@ -87,7 +87,7 @@ def test_a_dataset_that_is_not_there_is_named_with_those_that_are(simulated: Rep
         open_version(root, "cryo2struct")
 
     assert str(caught.value) == (
-        f"no dataset 'cryo2struct' in {root}; found: simulated; to build: cryodata build cryo2struct"
+        f"no dataset 'cryo2struct' in {root}; found: simulated; to make one: cryodata build --help"
     )
 
 

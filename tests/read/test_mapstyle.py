@@ -759,5 +759,5 @@ def test_a_dataset_that_was_moved_away_is_an_error_that_names_it(copied: Path) -
     with pytest.raises(UsageError) as caught:
         opened[0]
 
-    expected = f"no dataset 'simulated' in {copied.parent}; found: elsewhere; to build: cryodata build simulated"
+    expected = f"no dataset 'simulated' in {copied.parent}; found: elsewhere; to make one: cryodata build --help"
     assert expected == str(caught.value)

@@ -859,7 +859,7 @@ def test_a_mistake_is_told_with_what_there_is(stream: Open, options: dict[str, A
         pytest.param(
             "simulatd",
             {},
-            "no dataset 'simulatd' in {root}; found: simulated; to build: cryodata build simulatd",
+            "no dataset 'simulatd' in {root}; found: simulated; did you mean 'simulated'?",
             id="dataset",
         ),
         pytest.param(
