@@ -5,13 +5,13 @@ Nothing here is as long as the epoch. Memory is a few numbers per volume, and pe
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from cryodata.core.keyed import keyed_bits
 from cryodata.errors import UsageError
 
 Indices = npt.NDArray[np.int64]
@@ -20,17 +20,9 @@ Indices = npt.NDArray[np.int64]
 def keyed_permutation(count: int, *key: int | str) -> Indices:
     """A permutation of 0 to count - 1 that depends on the key alone, on every machine; int64 (count,).
 
-    Positions are sorted by a 64-bit hash of (key, position): splitmix64 (Steele, Lea, Flood, OOPSLA 2014) of the
-    position, seeded by blake2b of the key.
+    Positions are sorted by their `keyed_bits`.
     """
-    digest = hashlib.blake2b("/".join(map(str, key)).encode(), digest_size=16).digest()
-    start, step = np.frombuffer(digest, dtype="<u8")
-    with np.errstate(over="ignore"):
-        value = start + (step | np.uint64(1)) * np.arange(1, count + 1, dtype=np.uint64)
-        value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        value ^= value >> np.uint64(31)
-    return np.argsort(value, kind="stable")
+    return np.argsort(keyed_bits(np.arange(count), *key), kind="stable")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
