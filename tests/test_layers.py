@@ -28,6 +28,7 @@ HOMES = {
     "zarr": {"formats/volumes.py"},
     "numcodecs": {"formats/volume_reader.py"},
     "datasets": {"read/features.py", "read/hf.py", "read/hf_examples.py"},
+    "numba": {"prepare/around_kernels.py"},
     "dask": {"build/run.py"},
     "distributed": {"build/run.py"},
     "torch": {"demo.py", "read/torch_stream.py"},

@@ -69,9 +69,10 @@ def rotate_bounds(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """First voxels, and those after the last, of parts of boxes once they are rotated; int64 (n, 3) each.
 
-    low_zyx, high_zyx: the same before, (n, 3). number: of ROTATIONS, (n,).
+    low_zyx, high_zyx: the same before, (n, 3). number: of ROTATIONS, one or (n,).
     """
-    low, high, axes = np.asarray(low_zyx), np.asarray(high_zyx), AXES[np.asarray(number)]
+    low, high = np.asarray(low_zyx), np.asarray(high_zyx)
+    axes = np.broadcast_to(AXES[np.asarray(number)], low.shape)
     low, high = np.take_along_axis(low, axes, axis=-1), np.take_along_axis(high, axes, axis=-1)
     forward = SIGNS[np.asarray(number)] > 0
     return np.where(forward, low, box - high), np.where(forward, high, box - low)
