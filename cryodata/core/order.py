@@ -104,20 +104,24 @@ class EpochOrder:
         volume = int(np.searchsorted(self.ends, self.span(stream)[0] + position, side="right"))
         return (volume - low) // self.block_volumes
 
+    def volumes_of_block(self, stream: int, block: int) -> Indices:
+        """Volumes that must be decoded for a block, (k,)."""
+        low, high = self._volume_span(stream)
+        begin = low + block * self.block_volumes
+        rows = np.arange(begin, min(begin + self.block_volumes, high))
+        volumes: Indices = self.volumes[rows]
+        return volumes[self.counts[volumes] > 0]  # nothing of an empty volume is served: never decoded
+
     def block(self, stream: int, block: int) -> Block:
         """What a block serves, in order."""
-        low, high = self._volume_span(stream)
         offset = self.span(stream)[0]
         start, stop = (offset + position for position in self.block_span(stream, block))
         positions = np.arange(start, stop, dtype=np.int64)
         if self.shuffle:
             positions = positions[keyed_permutation(len(positions), "block", self.seed, self.epoch, stream, block)]
         row = np.searchsorted(self.ends, positions, side="right")
-        begin = low + block * self.block_volumes
-        rows = np.arange(begin, min(begin + self.block_volumes, high))
-        rows = rows[self.counts[self.volumes[rows]] > 0]  # nothing of an empty volume is served: never decoded
         volume = self.volumes[row]
-        return Block(self.volumes[rows], volume, positions - (self.ends[row] - self.counts[volume]))
+        return Block(self.volumes_of_block(stream, block), volume, positions - (self.ends[row] - self.counts[volume]))
 
     def _volume_span(self, stream: int) -> tuple[int, int]:
         """Rows of `volumes` that a stream takes sub-grids from: first, and the one after the last."""

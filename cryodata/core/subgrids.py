@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -11,9 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 Shape = tuple[int, int, int]
-
-Copy = Callable[[npt.NDArray[Any], npt.NDArray[Any]], object]
-"copies the second array into the first, of the same shape"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +51,12 @@ class SubgridGrid:
     def counts_zyx(self) -> Shape:
         """Number of boxes along each axis."""
         nz, ny, nx = (-(-n // self.core) for n in self.shape_zyx)
+        return nz, ny, nx
+
+    @property
+    def padded_zyx(self) -> Shape:
+        """Voxels from the first of the first box to the last of the last one, along each axis."""
+        nz, ny, nx = (self.core * (n - 1) + self.box for n in self.counts_zyx)
         return nz, ny, nx
 
     def __len__(self) -> int:
@@ -117,11 +120,8 @@ def cut_box(data: npt.NDArray[Any], start_zyx: Iterable[int], box: int) -> npt.N
     return cube
 
 
-def cut_into(cube: npt.NDArray[Any], data: npt.NDArray[Any], start_zyx: Iterable[int], copy: Copy = np.copyto) -> None:
-    """Fill a cube (box, box, box) with what begins at `start_zyx`; 0 where it leaves `data` (nz, ny, nx).
-
-    copy: what copies the values, and converts them if the types differ.
-    """
+def cut_into(cube: npt.NDArray[Any], data: npt.NDArray[Any], start_zyx: Iterable[int]) -> None:
+    """Fill a cube (box, box, box) with what begins at `start_zyx`; 0 where it leaves `data` (nz, ny, nx)."""
     source, target, whole = [], [], True
     for start, size, box in zip(start_zyx, data.shape, cube.shape, strict=True):
         first, last = max(int(start), 0), min(int(start) + box, size)
@@ -133,4 +133,4 @@ def cut_into(cube: npt.NDArray[Any], data: npt.NDArray[Any], start_zyx: Iterable
         whole = whole and last - first == box
     if not whole:
         cube[...] = 0
-    copy(cube[tuple(target)], data[tuple(source)])
+    cube[tuple(target)] = data[tuple(source)]

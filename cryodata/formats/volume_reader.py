@@ -102,19 +102,25 @@ def stored_array(metadata: Mapping[str, Any], path: str, shape_zyx: tuple[int, .
     return array
 
 
-def read_array(array: StoredArray, fetch: Fetch, where: str) -> npt.NDArray[Any]:
+def read_array(array: StoredArray, fetch: Fetch, where: str, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
     """Decode a whole array, shape (nz, ny, nx), in the type it is stored in.
 
-    Every chunk's crc32c is checked. Raises DatasetError naming the entry, the file, what was found and expected.
+    out: where to; every voxel of it is written, whatever it held. Every chunk's crc32c is checked. Raises DatasetError
+    naming the entry, the file, what was found and expected.
     """
-    result = np.zeros(array.shape_zyx, dtype=array.dtype.newbyteorder("="))
+    result = np.empty(array.shape_zyx, dtype=array.dtype.newbyteorder("=")) if out is None else out
+    found, expected = (array.shape_zyx, array.dtype.newbyteorder("=")), (result.shape, result.dtype)
+    if found != expected:
+        raise DatasetError(f"{where}: array '{array.path}' is of shape and type {found}; expected {expected}")
     scratch = np.empty(array.chunk, dtype=array.dtype)
     for shard in product(*(range(-(-n // s)) for n, s in zip(array.shape_zyx, array.shard, strict=True))):
         path = f"{array.path}/c/{'/'.join(map(str, shard))}"
         try:
             raw = fetch(path)
         except FileNotFoundError:
-            continue  # a shard of zeros is not written; that it was not lost, the table of objects tells
+            # a shard of zeros is not written; that it was not lost, the table of objects tells
+            result[tuple(slice(i * s, (i + 1) * s) for i, s in zip(shard, array.shard, strict=True))] = 0
+            continue
         try:
             _read_shard(array, raw, shard, scratch, result)
         except (ValueError, RuntimeError) as error:
@@ -129,25 +135,26 @@ def _read_shard(
     index_bytes = 16 * math.prod(counts)
     if len(raw) < index_bytes + 4:
         raise ValueError(f"its index alone has {index_bytes + 4:,}")
-    tail = raw[-index_bytes - 4 :]
-    _check_crc(tail, "index")
-    index = np.frombuffer(tail[:-4], dtype="<u8").reshape(-1, 2)
+    tail = raw[-index_bytes - 4 : -4]
+    _check_crc(tail, raw[-4:], "index")
+    index = np.frombuffer(tail, dtype="<u8").reshape(-1, 2)
     codec = Zstd()
     first = [i * s for i, s in zip(shard, array.shard, strict=True)]
     for number, place in enumerate(np.ndindex(*counts)):
         offset, size = (int(value) for value in index[number])
-        if offset == size == 2**64 - 1:  # an empty chunk: zeros
-            continue
         start = [f + p * c for f, p, c in zip(first, place, array.chunk, strict=True)]
         span = [min(c, n - s) for s, c, n in zip(start, array.chunk, array.shape_zyx, strict=True)]
-        if min(span) <= 0 or size < 5 or offset + size > len(raw):
+        target = tuple(slice(s, s + max(n, 0)) for s, n in zip(start, span, strict=True))
+        if offset == size == 2**64 - 1:  # an empty chunk: zeros
+            result[target] = 0
+            continue
+        if min(span) <= 0 or size < 9 or offset + size > len(raw):
             raise ValueError(f"chunk {place} claims the bytes {offset} to {offset + size}")
-        chunk = raw[offset : offset + size]
-        _check_crc(chunk, f"chunk {place}")
-        if _frame_size(chunk) != scratch.nbytes:
-            raise ValueError(f"chunk {place} holds {_frame_size(chunk)} bytes; expected {scratch.nbytes}")
-        codec.decode(chunk[:-4], out=scratch)
-        target = tuple(slice(s, s + n) for s, n in zip(start, span, strict=True))
+        frame = raw[offset : offset + size - 4]
+        _check_crc(frame, raw[offset + size - 4 : offset + size], f"chunk {place}")
+        if _frame_size(frame) != scratch.nbytes:
+            raise ValueError(f"chunk {place} holds {_frame_size(frame)} bytes; expected {scratch.nbytes}")
+        codec.decode(frame, out=scratch)
         result[target] = scratch[tuple(slice(0, n) for n in span)]
 
 
@@ -162,8 +169,8 @@ def _frame_size(frame: bytes) -> int:
     return int.from_bytes(frame[start : start + length], "little") + (256 if length == 2 else 0)
 
 
-def _check_crc(data: bytes, what: str) -> None:
-    found, expected = google_crc32c.value(data[:-4]), int.from_bytes(data[-4:], "little")
+def _check_crc(data: bytes, said: bytes, what: str) -> None:
+    found, expected = google_crc32c.value(data), int.from_bytes(said, "little")
     if found != expected:
         raise ValueError(f"crc32c of {what} is {found:08x}; expected {expected:08x}")
 

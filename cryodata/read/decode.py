@@ -34,7 +34,7 @@ from cryodata.formats.tables import (
     read_table,
     vectors,
 )
-from cryodata.formats.volume_reader import parse_metadata, read_array, stored_array
+from cryodata.formats.volume_reader import StoredArray, parse_metadata, read_array, stored_array
 from cryodata.formats.volumes import array_path
 from cryodata.prepare.labels import VOXEL_RULES, WRITTEN, class_values, settle_all
 
@@ -96,7 +96,7 @@ class Volumes:
     def __init__(self, key: VersionKey) -> None:
         self.key = key
         self._decoded: OrderedDict[tuple[int, str], DecodedVolume] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock, self._counting = threading.Lock(), threading.Lock()
         self._owner = os.getpid()
         self.decodes = 0
 
@@ -138,7 +138,7 @@ class Volumes:
     def get(self, number: int, rule: str) -> DecodedVolume:
         """A decoded volume with its labels by a rule of LABEL_RULES."""
         if os.getpid() != self._owner:  # forked: the parent's lock may be held by a thread that is not here
-            self._owner, self._lock = os.getpid(), threading.Lock()
+            self._owner, self._lock, self._counting = os.getpid(), threading.Lock(), threading.Lock()
         with self._lock:
             found = self._decoded.get((number, rule))
             if found is not None:
@@ -155,21 +155,41 @@ class Volumes:
 
     def decode(self, number: int, rule: str) -> DecodedVolume:
         """Decode a volume and keep nothing of it."""
-        self.decodes += 1
+        return DecodedVolume(self.decode_density(number), self.voxels_of_labels(number, rule))
+
+    def decode_density(self, number: int, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
+        """Density of a volume as it is stored, (nz, ny, nx); written into `out` if that is given."""
+        with self._counting:
+            self.decodes += 1
+        entry, where, array = self._stored_density(number)
+        try:
+            return read_array(array, lambda path: self._fetch(f"{where}/{path}"), where, out)
+        except DatasetError as error:
+            raise DatasetError(f"entry {entry}: {error}") from None
+
+    @cached_property
+    def density_dtype(self) -> np.dtype[Any]:
+        """In what densities are stored: in all volumes as in the first."""
+        return self._stored_density(0)[2].dtype if len(self.entries) else np.dtype(np.float16)
+
+    def _stored_density(self, number: int) -> tuple[str, str, StoredArray]:
+        """Entry id, folder and description of a volume's density, checked."""
         row = self.entries.slice(number, 1).to_pylist()[0]
-        where, schema = row["volume"], self.opened.manifest.schema
+        entry, where, path = row["entry_id"], row["volume"], array_path(self.opened.manifest.schema.density)
         try:
             raw = self._fetch(f"{where}/zarr.json")
         except FileNotFoundError:
-            raise DatasetError(f"entry {row['entry_id']}: the version has no object {where}/zarr.json") from None
+            raise DatasetError(f"entry {entry}: the version has no object {where}/zarr.json") from None
         if hashlib.sha256(raw).hexdigest() != self._object(f"{where}/zarr.json")[1]:
-            raise DatasetError(f"entry {row['entry_id']}: {where}/zarr.json has other bytes than were published")
-        array = stored_array(parse_metadata(raw, where), array_path(schema.density), tuple(row["shape_zyx"]), where)
-        try:
-            density = read_array(array, lambda path: self._fetch(f"{where}/{path}"), where)
-        except DatasetError as error:
-            raise DatasetError(f"entry {row['entry_id']}: {error}") from None
-        return DecodedVolume(density, self._labels(number, row, rule))
+            raise DatasetError(f"entry {entry}: {where}/zarr.json has other bytes than were published")
+        return entry, where, stored_array(parse_metadata(raw, where), path, tuple(row["shape_zyx"]), where)
+
+    def voxels_of_labels(
+        self, number: int, rule: str
+    ) -> dict[str, tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]]:
+        """By label, the voxels that a volume's label points fill by a rule, sorted by z, and their values."""
+        row = self.entries.slice(number, 1).to_pylist()[0]
+        return self._labels(number, row, rule)
 
     def _labels(
         self, number: int, row: Mapping[str, Any], rule: str

@@ -7,7 +7,6 @@ must hold in a later one.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from typing import Any
@@ -16,7 +15,6 @@ import datasets
 import numpy as np
 from datasets.iterable_dataset import _BaseExamplesIterable
 
-from cryodata.core.subgrids import Copy
 from cryodata.errors import UsageError
 from cryodata.read.sources import ExampleSource
 from cryodata.read.stream import BatchReader, StreamPlan
@@ -117,7 +115,7 @@ class KeyedExamples(_Typed):
 
     def __iter__(self) -> Iterator[tuple[str, dict[str, Any]]]:
         state = self._place()
-        reader = BatchReader(self.plan, self.mine, _fastest_copy())
+        reader = BatchReader(self.plan, self.mine)
         for number, batch in reader.batches(self.epoch, state["batch"]):
             if self.whole:
                 state["batch"] = number + 1
@@ -138,15 +136,6 @@ class KeyedExamples(_Typed):
         """The streams that fall to one of several workers."""
         part = self.split_shard_indices_by_worker(num_shards, index, contiguous=contiguous)
         return KeyedExamples(self.plan, [self.mine[i] for i in part], self._features, self.whole, self.epoch)
-
-
-def _fastest_copy() -> Copy:
-    """PyTorch's copy where PyTorch is loaded anyway; the values are the same."""
-    if "torch" not in sys.modules:
-        return np.copyto
-    from cryodata.read.torch_stream import copy_by_torch
-
-    return copy_by_torch
 
 
 def _item(value: Any) -> Any:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cryodata.core.layout import canonical_json
+from cryodata.core.schema import ArraySpec
 from cryodata.core.subgrids import SubgridGrid
 from cryodata.read.decode import VersionKey, volumes_of
 
@@ -55,8 +56,23 @@ class SubgridSource:
     @property
     def selected(self) -> str:
         """Hash of version, volumes, boxes and what a filter kept."""
-        kept = None if self.kept is None else [self.kept[volume].tolist() for volume in self.volumes.tolist()]
+        kept = None
+        if self.kept is not None:
+            digest = hashlib.sha256()
+            for volume in self.volumes.tolist():
+                digest.update(np.array([len(self.kept[volume]), *self.kept[volume]], dtype="<i4").tobytes())
+            kept = digest.hexdigest()
         return _hash(self.key, self.volumes, [self.box, self.core, kept])
+
+    @property
+    def arrays(self) -> tuple[ArraySpec, ...]:
+        """The columns that are voxels."""
+        schema = volumes_of(self.key).opened.manifest.schema
+        return tuple(array for array in schema.arrays if array.name in self.columns)
+
+    def places(self, volume: int, kept: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Numbers of sub-grids in the grid of the volume in row `volume` of `volumes`, from those among the kept."""
+        return kept if self.kept is None else self.kept[int(self.volumes[volume])][kept].astype(np.int64)
 
     @property
     def shards(self) -> int:

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cryodata.core.order import EpochOrder
-from cryodata.core.subgrids import Copy, SubgridGrid
+from cryodata.core.subgrids import SubgridGrid
 from cryodata.errors import UsageError
+from cryodata.read import kernels
 from cryodata.read.decode import volumes_of
-from cryodata.read.pool import Pool
-from cryodata.read.sources import SubgridSource
+from cryodata.read.pool import BLOCKS_HELD, Pool, Served
+from cryodata.read.shared import SharedMemory
+from cryodata.read.slots import OwnSlots, SharedSlots, Slots
+from cryodata.read.sources import SUBGRID_IDS, SubgridSource
 
 STATE_FORMAT = 1
 
 REMAINDERS = ("drop", "keep")
+
+Layout = tuple[tuple[int, ...], np.dtype[Any]]
+"shape and type of an array"
+
+New = Callable[[Mapping[str, Layout]], dict[str, npt.NDArray[Any]]]
+"makes the arrays of a batch, by name; what they hold does not matter"
+
+
+def new_arrays(layouts: Mapping[str, Layout]) -> dict[str, npt.NDArray[Any]]:
+    """Arrays of the caller's own."""
+    return {name: np.empty(shape, dtype) for name, (shape, dtype) in layouts.items()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,23 +96,30 @@ class StreamPlan:
 class BatchReader:
     """The batches of a plan, as far as some of its streams fill them."""
 
-    def __init__(self, plan: StreamPlan, mine: Sequence[int], copy: Copy = np.copyto) -> None:
+    def __init__(self, plan: StreamPlan, mine: Sequence[int]) -> None:
         self.plan = plan
-        self.copy = copy
         self.mine = tuple(mine)
         self.counts = plan.counts()
+        self._unused: list[OwnSlots] = []
+        "slots of this process that no pass uses: the next one does"
+
+        self._shared: SharedSlots | None = None
         self.decodes = 0
-        "volumes whose decoding was begun in the last pass"
+        "volumes decoded in this process, into its own slots"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs: nothing decoded."""
+        return {**self.__dict__, "_unused": [], "_shared": None}
 
     @classmethod
-    def of_rank(cls, plan: StreamPlan, rank: int, world_size: int, copy: Copy = np.copyto) -> BatchReader:
+    def of_rank(cls, plan: StreamPlan, rank: int, world_size: int) -> BatchReader:
         """The reader of one of several ranks: it serves the streams c with floor(c W / C) = rank."""
         if world_size < 1 or plan.streams % world_size:
             allowed = [n for n in range(1, plan.streams + 1) if plan.streams % n == 0]
             raise UsageError(f"world_size={world_size} does not divide streams={plan.streams}; it may be {allowed}")
         if not 0 <= rank < world_size:
             raise UsageError(f"rank={rank}; expected 0 to {world_size - 1}")
-        reader = cls(plan, [c for c in range(plan.streams) if c * world_size // plan.streams == rank], copy)
+        reader = cls(plan, [c for c in range(plan.streams) if c * world_size // plan.streams == rank])
         reader.check_last_batch(world_size)
         return reader
 
@@ -119,63 +141,102 @@ class BatchReader:
         """Sub-grids that an epoch leaves out, over all ranks."""
         return sum(self._lengths()) - len(self) * self.plan.batch_size if self.plan.remainder == "drop" else 0
 
+    @property
+    def slots(self) -> tuple[int, int, np.dtype[Any]]:
+        """Decoded volumes held at a time on this rank, values of the largest with its frame, and their type."""
+        source = self.plan.source
+        store = volumes_of(source.key)
+        shapes = store.entries["shape_zyx"].take(source.volumes).to_pylist()
+        sizes = (math.prod(SubgridGrid.uniform(shape, source.box, source.core).padded_zyx) for shape in shapes)
+        number = BLOCKS_HELD * len(self.mine) * (self.plan.pool_volumes // self.plan.streams)
+        return number, max(sizes, default=0), store.density_dtype
+
     def pool_bytes(self) -> int:
         """Most memory that decoded volumes take at a time on this rank: served ones and those decoded ahead."""
-        store = volumes_of(self.plan.source.key)
-        shapes = store.entries["shape_zyx"].take(self.plan.source.volumes).to_pylist()
-        largest = max((int(np.prod(shape)) for shape in shapes), default=0)
-        item = 2 if store.opened.manifest.parameters.get("density") == "float16" else 4
-        return 2 * len(self.mine) * (self.plan.pool_volumes // self.plan.streams) * largest * item
+        number, size, dtype = self.slots
+        return number * size * dtype.itemsize
 
-    def batches(self, epoch: int, first: int = 0, step: int = 1) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Batches first, first + step, ... of an epoch: (number, columns of this rank's samples)."""
-        source = self.plan.source
+    def batches(
+        self, epoch: int, first: int = 0, step: int = 1, slots: Slots | None = None, new: New = new_arrays
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Batches first, first + step, ... of an epoch: (number, columns of this rank's samples).
+
+        slots: where volumes are decoded to, if not to this process' own; new: makes the arrays of a batch.
+        """
         order = self.order(epoch)
-        pool = Pool(volumes_of(source.key), source.volumes, order, source.rule, source.box, source.core)
+        own = self._unused.pop() if self._unused else OwnSlots(*self.slots)
+        pool = Pool(self.plan.source, order, self.mine, slots if slots is not None else own)
         part = self.plan.batch_size // self.plan.streams
-        with closing(pool):
+        try:
             for stream in self.mine:  # what the first batch needs comes before what the second may
                 if first * part < order.length(stream):
                     pool.begin(stream, order.block_of(stream, first * part))
             for number in range(first, len(self), step):
-                picks = [pick for stream in self.mine for pick in self._picks(order, pool, stream, number)]
-                self.decodes = pool.decodes
-                if picks:
-                    yield number, self._batch(picks)
+                spans = {c: (number * part, min((number + 1) * part, order.length(c))) for c in self.mine}
+                count = sum(max(0, end - begin) for begin, end in spans.values())
+                if count:
+                    yield number, self._batch(pool, spans, new(self.layouts(count)))
+        finally:
+            pool.close()
+            self.decodes, own.fills = self.decodes + own.fills, 0
+            self._unused.append(own)
 
-    def _picks(self, order: EpochOrder, pool: Pool, stream: int, number: int) -> Iterator[tuple[Any, int, int]]:
-        """(volume, its row in the entries, number of the sub-grid) of a stream's part of a batch."""
-        part = self.plan.batch_size // self.plan.streams
-        position, end = number * part, min((number + 1) * part, order.length(stream))
-        kept = self.plan.source.kept
-        while position < end:
-            block = order.block_of(stream, position)
-            first, last = order.block_span(stream, block)
-            volumes, served = pool.block(stream, block)
-            for place in range(position - first, min(end, last) - first):
-                volume = int(served.volume[place])
-                row, subgrid = int(self.plan.source.volumes[volume]), int(served.place[place])
-                yield volumes[volume], row, int(kept[row][subgrid]) if kept is not None else subgrid
-            position = min(end, last)
+    def shared_slots(self, memory: SharedMemory) -> SharedSlots:
+        """Slots for `batches` that other workers of this rank use too."""
+        if self._shared is None:
+            self._shared = SharedSlots(memory, *self.slots)
+        return self._shared
 
-    def _batch(self, picks: list[tuple[Any, int, int]]) -> dict[str, Any]:
-        source = self.plan.source
-        store = volumes_of(source.key)
-        arrays = {array.name: array for array in store.opened.manifest.schema.arrays}
-        batch: dict[str, Any] = {}
-        for name in source.columns:
-            if name in arrays:
-                cubes = np.empty((len(picks), source.box, source.box, source.box), dtype=arrays[name].dtype)
-                for cube, (volume, _, subgrid) in zip(cubes, picks, strict=True):
-                    volume.cut(arrays[name], subgrid, cube, self.copy)
-                batch[name] = cubes
-            elif name == "start_zyx":
-                starts = [volume.grid.start_of(subgrid) for volume, _, subgrid in picks]
-                batch[name] = np.array(starts, dtype=np.int32).reshape(-1, 3)
+    @property
+    def largest_batch(self) -> int:
+        """Most samples that a batch holds on this rank."""
+        return len(self.mine) * (self.plan.batch_size // self.plan.streams)
+
+    def layouts(self, count: int) -> dict[str, Layout]:
+        """Shape and type of the arrays of a batch of `count` samples."""
+        box = (self.plan.source.box,) * 3
+        found: dict[str, Layout] = {a.name: ((count, *box), np.dtype(a.dtype)) for a in self.plan.source.arrays}
+        return found | {"start_zyx": ((count, 3), np.dtype(np.int32))}
+
+    def _batch(
+        self, pool: Pool, spans: Mapping[int, tuple[int, int]], arrays: dict[str, npt.NDArray[Any]]
+    ) -> dict[str, Any]:
+        rows = np.zeros(len(arrays["start_zyx"]), dtype=np.int64)
+        done = 0
+        for stream, (position, end) in spans.items():
+            while position < end:
+                block = pool.order.block_of(stream, position)
+                first, last = pool.order.block_span(stream, block)
+                # cut before the next block is asked for: its decoding takes the slots of this one
+                served, here = pool.block(stream, block), slice(position - first, min(end, last) - first)
+                there = slice(done, done + here.stop - here.start)
+                self._fill(arrays, there, served, here, pool.slots.voxels)
+                rows[there] = served.row[here]
+                position, done = min(end, last), there.stop
+        given: dict[str, Any] = {
+            name: [values[row] for row in rows.tolist()] for name, values in self._entry_columns.items()
+        }
+        if "resolution" in given:
+            given["resolution"] = np.array(given["resolution"], dtype=np.float64)
+        return {name: arrays[name] if name in arrays else given[name] for name in self.plan.source.columns}
+
+    def _fill(
+        self, arrays: dict[str, npt.NDArray[Any]], there: slice, served: Served, here: slice, voxels: npt.NDArray[Any]
+    ) -> None:
+        """Write some of what a block serves into their place in a batch."""
+        arrays["start_zyx"][there] = served.start_zyx[here]
+        for array in self.plan.source.arrays:
+            if array.role != "label":
+                kernels.cut(arrays[array.name][there], voxels, served.first[here], served.strides[here])
             else:
-                values = store.entries[name].take([row for _, row, _ in picks])
-                batch[name] = np.array(values.to_numpy()) if name == "resolution" else values.to_pylist()
-        return batch
+                first, last, place, values = served.labels[array.name]
+                kernels.scatter(arrays[array.name][there], first[here], last[here], place, values)
+
+    @cached_property
+    def _entry_columns(self) -> dict[str, list[Any]]:
+        """Values of each entry for the columns that a sub-grid takes from its entry."""
+        entries = volumes_of(self.plan.source.key).entries
+        return {name: entries[name].to_pylist() for name in self.plan.source.columns if name in SUBGRID_IDS}
 
     def _lengths(self) -> list[int]:
         order = self.order(0)  # lengths of streams do not depend on the epoch

@@ -6,16 +6,18 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from cryodata.errors import UsageError
+from cryodata.read import kernels, shared
 from cryodata.read.decode import volumes_of
 from cryodata.read.selection import checked_selection, open_dataset, source_of, volumes_of_split
+from cryodata.read.shared import SharedMemory
+from cryodata.read.slots import fills_of
 from cryodata.read.sources import SubgridSource
-from cryodata.read.stream import BatchReader, StreamPlan, checked_state
+from cryodata.read.stream import BatchReader, Layout, StreamPlan, checked_state, new_arrays
+from cryodata.read.torch_ring import Lease, Ring, SharedBatch, placed, tensors_of
 
 
 class SubgridStream(IterableDataset[dict[str, Any]]):
@@ -70,10 +72,16 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
         if rank is None or world_size is None:
             rank, world_size = _distributed()
         plan = StreamPlan(source, batch_size, seed, shuffle, streams, pool_volumes or streams, remainder)
-        self._reader = BatchReader.of_rank(plan, rank, world_size, copy_by_torch)
+        self._reader = BatchReader.of_rank(plan, rank, world_size)
         # epoch and first batch, shared so that workers that live on hear of set_epoch
         self._begin = torch.zeros(2, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
         self._next = 0
+        self._loaded: tuple[int, int] | None = None
+        "where a worker goes on, if it was told itself"
+
+        self._ring = Ring(placed(self._reader.layouts(self._reader.largest_batch))[1]) if shared.AVAILABLE else None
+        self._decoded = SharedMemory() if shared.AVAILABLE else None
+        kernels.warm_up()
 
     def __len__(self) -> int:
         """Batches of an epoch, the same on every rank."""
@@ -89,6 +97,11 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
         """Most memory that decoded maps take at a time on this rank, bytes."""
         return self._reader.pool_bytes()
 
+    @property
+    def decodes(self) -> int:
+        """Volumes decoded since the stream was opened, by this process and the workers of its DataLoaders."""
+        return self._reader.decodes + (fills_of(self._decoded) if self._decoded is not None else 0)
+
     def set_epoch(self, epoch: int) -> None:
         """Serve this epoch from now on, from its first batch; the epoch of a loaded state goes on where it stopped."""
         if epoch != int(self._begin[0]):
@@ -99,12 +112,20 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
         return {**self._reader.plan.identity(), "epoch": epoch, "next_batch": batch}
 
     def state_dict(self) -> dict[str, Any]:
-        """The state after the last batch that was taken, in this process."""
+        """The state after the last batch that was taken, in this process.
+
+        In one of n workers it counts rounds of n batches: it leads this worker to its own next batch, and is of use
+        to the same worker of as many.
+        """
         return self.state_at(int(self._begin[0]), self._next)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a state, with any number of ranks or workers. UsageError if it is of another stream."""
-        self._go_to(*checked_state(state, self._reader.plan))
+        place = checked_state(state, self._reader.plan)
+        if get_worker_info() is None:
+            self._go_to(*place)
+        else:  # the others go on elsewhere
+            self._loaded = place
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """The batches of the epoch that `set_epoch` named, or the rest of it after `load_state_dict`.
@@ -113,24 +134,24 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
         """
         worker = get_worker_info()
         offset, step = (worker.id, worker.num_workers) if worker is not None else (0, 1)
-        epoch, first = (int(value) for value in self._begin)
-        for number, batch in self._reader.batches(epoch, first + offset, step):
-            self._next = number + 1
-            yield {**{key: _tensor(value) for key, value in batch.items()}, "epoch": epoch, "batch": number}
+        epoch, first = self._loaded or (int(self._begin[0]), int(self._begin[1]))
+        self._loaded, self._next = None, first
+        slots = self._reader.shared_slots(self._decoded) if step > 1 and self._decoded is not None else None
+        leases: list[Lease | None] = [None]
+
+        def new(layouts: Mapping[str, Layout]) -> dict[str, Any]:
+            leases[0] = self._ring.lease(layouts) if self._ring is not None and worker is not None else None
+            return leases[0].arrays if leases[0] is not None else new_arrays(layouts)
+
+        for number, batch in self._reader.batches(epoch, first + offset, step, slots, new):
+            self._next = number - offset + step
+            told = {**tensors_of(batch), "epoch": epoch, "batch": number}
+            yield SharedBatch.of(leases[0], told) if leases[0] is not None else told
         if worker is None:
             self._begin[1] = 0  # iterated once more, the epoch is whole
 
     def _go_to(self, epoch: int, batch: int) -> None:
         self._begin[0], self._begin[1], self._next = epoch, batch, batch
-
-
-def copy_by_torch(target: npt.NDArray[Any], source: npt.NDArray[Any]) -> None:
-    """PyTorch widens float16 with vector instructions, several times as fast as NumPy; the values are the same."""
-    torch.from_numpy(target).copy_(torch.from_numpy(source))
-
-
-def _tensor(value: Any) -> Any:
-    return torch.from_numpy(value) if isinstance(value, np.ndarray) else value
 
 
 def _distributed() -> tuple[int, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,10 +28,9 @@ def stream(simulated: Report) -> Make:
     """A stream of light columns over the training maps; arguments may be overridden."""
 
     def make(**changes: Any) -> SubgridStream:
-        arguments = {"split": "train", "batch_size": 8, "seed": 1, "streams": 4, "remainder": "keep"}
-        return SubgridStream(
-            "simulated", root=simulated.folder.parent, columns=["entry_id", "start_zyx"], **{**arguments, **changes}
-        )
+        light = {"split": "train", "columns": ["entry_id", "start_zyx"]}
+        arguments = {**light, "batch_size": 8, "seed": 1, "streams": 4, "remainder": "keep"}
+        return SubgridStream("simulated", root=simulated.folder.parent, **{**arguments, **changes})
 
     return make
 
@@ -201,11 +199,11 @@ def test_a_rank_without_a_sample_in_the_last_batch_is_refused_before_the_epoch(s
 
 
 def test_each_volume_is_decoded_once_but_for_the_cuts_between_streams(stream: Make) -> None:
-    opened = stream(streams=2, pool_volumes=2)
+    opened = stream(streams=2, pool_volumes=2, columns=["entry_id", "start_zyx", "density"])
 
     epoch_of(opened)
 
-    assert 3 <= opened._reader.decodes <= 3 + 1
+    assert 3 <= opened.decodes <= 3 + 1
 
 
 def test_arrays_are_those_of_load_dataset(simulated: Report) -> None:
@@ -258,7 +256,9 @@ def test_an_empty_split_is_an_empty_stream(stream: Make) -> None:
 def test_memory_is_stated_before_the_start(stream: Make, simulated: Report) -> None:
     opened = stream(streams=2, pool_volumes=4)
     rows = load_dataset("simulated", "volumes", split="train", root=simulated.folder.parent)
-    largest = max(row["density"].size for row in rows)
+    # a frame of 6 voxels and more around cores of 20: 32 for the first box, 20 for each further one
+    sides = [[32 + 20 * (-(-n // 20) - 1) for n in row["density"].shape] for row in rows]
+    largest = max(z * y * x for z, y, x in sides)
 
     # served and next, 2 streams, 2 volumes each, float16
     assert opened.pool_bytes == 2 * 2 * 2 * largest * 2
@@ -266,17 +266,3 @@ def test_memory_is_stated_before_the_start(stream: Make, simulated: Report) -> N
 
 def test_a_pickled_stream_serves_the_same(stream: Make) -> None:
     assert epoch_of(pickle.loads(pickle.dumps(stream()))) == epoch_of(stream())
-
-
-def test_a_damaged_volume_is_named(simulated: Report, tmp_path: Path) -> None:
-    import shutil
-
-    shutil.copytree(simulated.folder, tmp_path / "simulated")
-    path = next((tmp_path / "simulated").glob("volumes/*/SIM-00002*/density/c/0/0/0"))
-    raw = bytearray(path.read_bytes())
-    raw[100] ^= 1
-    path.write_bytes(raw)
-    opened = SubgridStream("simulated", split="train", batch_size=8, root=tmp_path)
-
-    with pytest.raises(Exception, match="entry SIM-00002: volumes/.*: damaged shard of .* crc32c"):
-        list(DataLoader(opened, batch_size=None, num_workers=1))

@@ -1,0 +1,155 @@
+"""Slots that decoded volumes lie in, used again and again: of one process, or shared by the workers of a rank."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from cryodata.read.shared import READ, WRITE, SharedMemory, granular
+
+Content = tuple[int, int, int, int]
+"what a slot holds: epoch, stream, block, volume"
+
+Fill = Callable[[npt.NDArray[Any]], None]
+"writes the values of a slot, flat"
+
+PATIENCE, PAUSE = 1.0, 0.001
+"seconds that a worker waits for a slower one to leave a slot before it decodes for itself; and between looks"
+
+
+class Slots(Protocol):
+    """Equal slots in one flat array."""
+
+    @property
+    def voxels(self) -> npt.NDArray[Any]:
+        """The values of all slots."""
+
+    @property
+    def fills(self) -> int:
+        """How often a slot was filled, by everybody who shares them."""
+
+    def begin_of(self, slot: int) -> int:
+        """Where the values of a slot begin."""
+
+    def hold(self, slot: int, content: Content, fill: Fill, wait: bool) -> bool:
+        """Have the slot hold the content until `release`. False if that must wait for others and `wait` is not set."""
+
+    def release(self, slot: int) -> None:
+        """Let go of what the slot holds."""
+
+
+class OwnSlots:
+    """Slots of one process. Memory is taken when a slot is first filled."""
+
+    def __init__(self, number: int, size: int, dtype: npt.DTypeLike) -> None:
+        self.voxels = np.empty(number * size, dtype=dtype)
+        self.fills = 0
+        self._size = size
+
+    def begin_of(self, slot: int) -> int:
+        """Where the values of a slot begin."""
+        return slot * self._size
+
+    def hold(self, slot: int, content: Content, fill: Fill, wait: bool) -> bool:
+        """Fill it: nobody else has a hand in it."""
+        self.fills += 1
+        fill(self.voxels[slot * self._size : (slot + 1) * self._size])
+        return True
+
+    def release(self, slot: int) -> None:
+        """Nothing to do."""
+
+
+class SharedSlots:
+    """Slots that the workers of a rank share: what one has decoded, the others find.
+
+    A worker holds a read lock on each slot that it serves or will serve next, and a write lock while it decodes: locks
+    on bytes of the shared file, which the system drops when a worker ends, however it ends. A worker that waits too
+    long for a slower one decodes into a slot of its own, so nothing can hang.
+    """
+
+    def __init__(self, memory: SharedMemory, number: int, size: int, dtype: npt.DTypeLike) -> None:
+        self._memory, self._size = memory, size
+        self._within = threading.Lock()
+        # locks: a place a slot, one for the count of fills, then one for each worker that has slots of its own
+        self._counting = number
+        mine = memory.claim(number + 1)
+        header = granular(8 + number * 40)
+        mapped = memory.array(0, header + (mine + 2) * number * size * np.dtype(dtype).itemsize)
+        self._fills = mapped[:8].view(np.int64)
+        self._about = mapped[8 : 8 + number * 40].view(np.int64).reshape(number, 5)
+        "content of each slot, and whether it is whole"
+
+        self.voxels = mapped[header:].view(dtype)
+        self._own = (mine + 1) * number
+        self._place = list(range(number))
+        "the slot that stands for each: an own one if others left no other way"
+
+    @property
+    def fills(self) -> int:
+        """How often a slot was filled, by all workers."""
+        return int(self._fills[0])
+
+    def begin_of(self, slot: int) -> int:
+        """Where the values of a slot begin."""
+        return self._place[slot] * self._size
+
+    def hold(self, slot: int, content: Content, fill: Fill, wait: bool) -> bool:
+        """Find the content in the slot, or decode it there once nobody serves what it held."""
+        give_up = time.monotonic() + PATIENCE
+        while True:
+            if self._take(slot, content, fill):
+                return True
+            if not wait:
+                return False
+            if tuple(self._about[slot, :-1].tolist()) == content:  # another decodes it: as good as done
+                give_up = time.monotonic() + PATIENCE
+            if time.monotonic() > give_up:
+                self._place[slot] = self._own + slot
+                self._fill(self._own + slot, fill)
+                return True
+            time.sleep(PAUSE)
+
+    def release(self, slot: int) -> None:
+        """Others may decode something else into it."""
+        self._place[slot] = slot
+        self._memory.unlock(slot)
+
+    def _take(self, slot: int, content: Content, fill: Fill) -> bool:
+        if self._whole(slot, content):
+            if self._memory.lock(slot, READ):
+                if self._whole(slot, content):
+                    return True
+                self._memory.unlock(slot)  # changed between the look and the lock
+            return False
+        if not self._memory.lock(slot, WRITE):
+            return False
+        try:
+            if not self._whole(slot, content):
+                self._about[slot] = (*content, 0)
+                self._fill(slot, fill)
+                self._about[slot, -1] = 1
+        except BaseException:
+            self._memory.unlock(slot)
+            raise
+        return self._memory.lock(slot, READ)
+
+    def _fill(self, place: int, fill: Fill) -> None:
+        with self._within:
+            self._memory.lock(self._counting, WRITE, wait=True)
+            self._fills[0] += 1
+            self._memory.unlock(self._counting)
+        fill(self.voxels[place * self._size : (place + 1) * self._size])
+
+    def _whole(self, slot: int, content: Content) -> bool:
+        return tuple(self._about[slot].tolist()) == (*content, 1)
+
+
+def fills_of(memory: SharedMemory) -> int:
+    """How often the slots in shared memory were filled so far."""
+    return int(memory.array(0, 8).view(np.int64)[0])
