@@ -23,6 +23,7 @@ from io import FileIO
 from pathlib import Path
 
 from cryodata.errors import CryodataError, DatasetError, UsageError
+from cryodata.formats.locks import is_at, lock_now, locked
 
 DEFAULT_FOLDER = "~/.cache/cryodata/.objects"
 "no dataset can have this name"
@@ -100,8 +101,11 @@ class Cache:
         self._claim()
         path.parent.mkdir(exist_ok=True)
         part = path.with_name(f"{path.name}.part")
-        with _locked(part) as file:
-            if not _is_at(file, part) or _is_whole(path, size):
+        with locked(part) as file:
+            if not is_at(file, part):
+                return
+            if _is_whole(path, size):
+                part.unlink()
                 return
             try:
                 self._make_room(name, size, file)
@@ -144,7 +148,7 @@ class Cache:
             self._room -= size
             os.ftruncate(file, size)
             return
-        with _locked(self.folder / "lock"):
+        with locked(self.folder / "lock"):
             found = sorted(self._own())
             used = sum(length for _, length, _ in found)
             wanted = self.limit if used + size <= self.limit else int(KEPT * self.limit)
@@ -191,24 +195,12 @@ def _opened(path: Path, size: int, hold: bool) -> FileIO | None:
         return None
     if hold:
         fcntl.flock(file, fcntl.LOCK_SH)
-    if os.fstat(file.fileno()).st_size != size or not _is_at(file.fileno(), path):
+    if os.fstat(file.fileno()).st_size != size or not is_at(file.fileno(), path):
         file.close()
         return None
     with suppress(OSError):  # a cache that may only be read serves all the same
         os.utime(file.fileno())
     return file
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[int]:
-    """A file of ours, made if it is not there, locked; waits for another owner."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield file
-    finally:
-        fcntl.flock(file, fcntl.LOCK_UN)  # a process that was forked meanwhile has the file open, too
-        os.close(file)
 
 
 def _evicted(path: str) -> bool:
@@ -218,22 +210,14 @@ def _evicted(path: str) -> bool:
     except FileNotFoundError:
         return True
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if _is_at(file, path):
+        if not lock_now(file):
+            return False
+        if is_at(file, path):
             os.unlink(path)
-    except BlockingIOError:
-        return False
     finally:
         fcntl.flock(file, fcntl.LOCK_UN)
         os.close(file)
     return True
-
-
-def _is_at(file: int, path: str | Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file), os.lstat(path))
-    except FileNotFoundError:
-        return False
 
 
 def _is_whole(path: Path, size: int) -> bool:
