@@ -20,21 +20,40 @@ DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 DEFAULT_ROOT = "~/.cache/cryodata"
 
 
-def default_root() -> Path:
+def default_root() -> str:
     """CRYODATA_ROOT, or the user's cache."""
-    return Path(os.environ.get("CRYODATA_ROOT") or DEFAULT_ROOT).expanduser()
+    return os.path.expanduser(os.environ.get("CRYODATA_ROOT") or DEFAULT_ROOT)
 
 
-def common(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options that every command takes."""
-    command = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")(command)
-    return click.option(
+class Root(click.Path):
+    """A folder, or where `remote` the URL of one."""
+
+    def __init__(self, remote: bool) -> None:
+        super().__init__(file_okay=False)
+        self.remote = remote
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The text for reading, a Path for writing."""
+        if "://" not in str(value):
+            folder = super().convert(value, param, ctx)
+            return str(folder) if self.remote else Path(os.fsdecode(folder))
+        if not self.remote:
+            self.fail(f"'{value}': this is done in a folder of this machine; a URL is for reading", param, ctx)
+        return value
+
+
+def common(remote: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Options that every command takes. remote: it only reads, and the root may be a URL."""
+    place = "Folder or URL (http, https, s3, gs, az)" if remote else "Folder"
+    root = click.option(
         "--root",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=Root(remote),
         default=default_root,
         show_default=f"$CRYODATA_ROOT or {DEFAULT_ROOT}",
-        help="Folder that holds the datasets.",
-    )(command)
+        help=f"{place} that holds the datasets.",
+    )
+    as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+    return lambda command: root(as_json(command))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -79,7 +98,7 @@ def app() -> None:
     help="Change a setting of the builder; `--set help` lists them.",
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 if any entry was rejected.")
-@common
+@common(remote=False)
 def build(**options: Any) -> int:
     """Build a version of a dataset: NAME is a builder (cryo2struct, simulated) or a dotted path of your own.
 
@@ -120,15 +139,16 @@ def build(**options: Any) -> int:
 @app.command()
 @click.argument("dataset", metavar="NAME[@V]")
 @click.option("--deep", is_flag=True, help="Also hash every byte of every object.")
-@common
-def verify(dataset: str, deep: bool, root: Path, as_json: bool) -> int:
+@common(remote=True)
+def verify(dataset: str, deep: bool, root: str, as_json: bool) -> int:
     """Check a version against its manifest and its tables, and repeat the technical validation of the paper.
 
     Tables are hashed; volumes are decoded (every chunk carries a checksum), and every label voxel is recounted from
-    the label points. Exits with 1 if anything is wrong, each fault on a line of its own.
+    the label points. Exits with 1 if anything is wrong, each fault on a line of its own. Below a URL, whatever is
+    looked into is fetched into the cache.
     """
     from cryodata.build.verify import verify_version
-    from cryodata.formats.manifest import open_version
+    from cryodata.formats.versions import open_version
 
     console = Console(as_json)
     opened = open_version(root, dataset)
@@ -139,21 +159,22 @@ def verify(dataset: str, deep: bool, root: Path, as_json: bool) -> int:
 
 
 @app.command("list")
-@common
-def list_(root: Path, as_json: bool) -> int:
+@common(remote=True)
+def list_(root: str, as_json: bool) -> int:
     """List the datasets below the root, with their versions."""
-    from cryodata.formats.manifest import list_datasets
+    from cryodata.formats.places import list_datasets, normal_root
 
+    root = normal_root(root)
     Console(as_json).show_list(root, list_datasets(root))
     return DONE
 
 
 @app.command()
 @click.argument("dataset", metavar="NAME[@V]")
-@common
-def info(dataset: str, root: Path, as_json: bool) -> int:
+@common(remote=True)
+def info(dataset: str, root: str, as_json: bool) -> int:
     """Show what a version holds: entries, splits, arrays, rejections, recipe."""
-    from cryodata.formats.manifest import open_version
+    from cryodata.formats.versions import open_version
 
     Console(as_json).show_info(open_version(root, dataset))
     return DONE
@@ -168,7 +189,7 @@ def info(dataset: str, root: Path, as_json: bool) -> int:
     help="Where the picture goes.",
 )
 @click.option("--workers", type=click.IntRange(0), metavar="N", help="Worker processes. Default: one a core.")
-@common
+@common(remote=False)
 def demo(png: Path, workers: int | None, root: Path, as_json: bool) -> int:
     """The whole way on simulated maps: build, verify, stream batches, draw a picture. No data needed."""  # fmt: skip
     from cryodata.build.run import available_cores

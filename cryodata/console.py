@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console as RichConsole
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
     from cryodata.build.dataset import Report
     from cryodata.build.verify import Verification
     from cryodata.build.work import Outcome
-    from cryodata.formats.manifest import DatasetVersion, Manifest
+    from cryodata.formats.manifest import Manifest
+    from cryodata.formats.versions import DatasetVersion
 
 LINE_EVERY = 10.0
 "seconds between progress lines where there is no terminal"
@@ -152,10 +152,10 @@ class Console:
             self.print(f"... and {len(result.faults) - MAX_ROWS} more faults; --json lists all")
         self.print("no faults" if not result.faults else f"{len(result.faults)} faults")
 
-    def show_list(self, root: Path, datasets: Mapping[str, Sequence[str]]) -> None:
+    def show_list(self, root: str, datasets: Mapping[str, Sequence[str]]) -> None:
         """Datasets below a root."""
         if self.as_json:
-            self.show_json({"root": str(root), "datasets": datasets})
+            self.show_json({"root": root, "datasets": datasets})
             return
         if not datasets:
             self.print(f"no datasets in {root}; try: cryodata demo")
@@ -165,9 +165,9 @@ class Console:
         """One version."""
         manifest = opened.manifest
         if self.as_json:
-            self.show_json({**json.loads(manifest.to_bytes()), "folder": str(opened.folder), "sha256": opened.sha256})
+            self.show_json({**json.loads(manifest.to_bytes()), "folder": str(opened.place), "sha256": opened.sha256})
             return
-        self.print(f"{manifest.name}@{manifest.version} in {opened.folder}")
+        self.print(f"{manifest.name}@{manifest.version} in {opened.place}")
         self._pairs(_facts(manifest, opened))
         table = Table("array", "role", "type", "range", "classes", box=None, pad_edge=False, title_justify="left")
         for array in manifest.schema.arrays:

@@ -12,7 +12,8 @@ from cryodata.build.dataset import Request, build
 from cryodata.build.verify import verify_version
 from cryodata.console import Console
 from cryodata.errors import CryodataError, UsageError
-from cryodata.formats.manifest import list_versions, open_version
+from cryodata.formats.manifest import list_versions
+from cryodata.formats.versions import open_version
 from cryodata.read.load import load_dataset
 
 NAME, VERSION, MAPS = "simulated", "0.1.0", 8

@@ -22,7 +22,7 @@ from cryodata.build.verify import verify_version
 from cryodata.core.entry import Entry, Sample, entry_id_fault
 from cryodata.core.layout import canonical_json
 from cryodata.core.parameters import resolve
-from cryodata.formats.manifest import open_version
+from cryodata.formats.versions import open_version
 from cryodata.formats.volumes import folder_files
 from cryodata.prepare.labels import WRITTEN
 

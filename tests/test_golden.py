@@ -15,7 +15,7 @@ import numpy as np
 from cryodata import load_dataset
 from cryodata.build.dataset import Request, build
 from cryodata.build.verify import verify_version
-from cryodata.formats.manifest import open_version
+from cryodata.formats.versions import open_version
 from cryodata.formats.volumes import folder_files
 
 GOLDEN = Path(__file__).parent / "data" / "format-1"

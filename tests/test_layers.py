@@ -26,6 +26,7 @@ HOMES = {
     "isal": {"formats/inflate.py", "formats/mrc.py"},
     "gemmi": {"formats/records.py", "formats/structure.py", "prepare/potential.py"},
     "zarr": {"formats/volumes.py"},
+    "obstore": {"formats/store.py"},
     "numcodecs": {"formats/volume_reader.py"},
     "datasets": {"read/features.py", "read/hf.py", "read/hf_examples.py"},
     "numba": {"prepare/around_kernels.py"},
@@ -96,7 +97,7 @@ def test_an_outside_library_is_imported_where_it_lives(library: str) -> None:
 
 
 def test_importing_cryodata_loads_nothing_heavy() -> None:
-    heavy = "torch dask distributed datasets zarr pyarrow gemmi mrcfile numpy matplotlib"
+    heavy = "torch obstore dask distributed datasets zarr pyarrow gemmi mrcfile numpy matplotlib"
     code = f"import sys, cryodata; print([name for name in '{heavy}'.split() if name in sys.modules])"
 
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -26,7 +26,6 @@ from cryodata.formats.manifest import (
     check_free,
     create_manifest,
     list_versions,
-    open_version,
 )
 from cryodata.formats.tables import (
     ATOMS,
@@ -40,6 +39,7 @@ from cryodata.formats.tables import (
     write_groups,
     write_table,
 )
+from cryodata.formats.versions import open_version
 
 VOLUMES_PER_GROUP = 64
 "volumes whose sub-grids share a row group"

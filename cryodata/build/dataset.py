@@ -27,7 +27,8 @@ from cryodata.core.layout import DATASET_NAME, version_key
 from cryodata.core.parameters import resolve
 from cryodata.core.splits import assign, fraction_of
 from cryodata.errors import CryodataError, RejectedError, SourceError, UsageError
-from cryodata.formats.manifest import Manifest, list_versions, next_version, open_version
+from cryodata.formats.manifest import Manifest, list_versions, next_version
+from cryodata.formats.versions import open_version
 
 LIBRARIES = ("cryodata", "numpy", "pyarrow", "zarr", "numcodecs", "gemmi", "mrcfile", "isal")
 "whose versions the provenance names: those that touch the bytes"

@@ -15,7 +15,6 @@ from cryodata.build.verify_tables import Objects, check_all_objects, check_count
 from cryodata.core.schema import Schema
 from cryodata.core.subgrids import SubgridGrid
 from cryodata.errors import DatasetError
-from cryodata.formats.manifest import DatasetVersion
 from cryodata.formats.tables import (
     ATOMS,
     REJECTED,
@@ -27,6 +26,7 @@ from cryodata.formats.tables import (
     read_table,
     vectors,
 )
+from cryodata.formats.versions import DatasetVersion
 from cryodata.formats.volume_reader import parse_metadata, read_array, stored_array
 from cryodata.formats.volumes import array_path
 from cryodata.prepare.validate import (
@@ -119,7 +119,8 @@ def _check_volume(
     def fetch(path: str) -> bytes:
         if f"{where}/{path}" not in objects:
             raise FileNotFoundError(path)
-        return opened.file(f"{where}/{path}", objects[f"{where}/{path}"][0]).read_bytes()
+        with opened.open(f"{where}/{path}", *objects[f"{where}/{path}"]) as file:
+            return file.read()
 
     try:
         raw = fetch("zarr.json")

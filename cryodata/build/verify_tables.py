@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping
 
@@ -10,7 +11,6 @@ import pyarrow as pa
 
 from cryodata.core.layout import FileDigest, tree_digest
 from cryodata.errors import DatasetError
-from cryodata.formats.manifest import DatasetVersion
 from cryodata.formats.tables import (
     ATOMS,
     ENTRY_COLUMNS,
@@ -21,6 +21,7 @@ from cryodata.formats.tables import (
     read_table,
     table_rows,
 )
+from cryodata.formats.versions import DatasetVersion
 
 Objects = Mapping[str, tuple[int, str]]
 "bytes and sha256 of every object by its path"
@@ -94,15 +95,16 @@ def check_all_objects(
         if suffix:
             by_volume.setdefault(f"{volume}.zarr", []).append((inner, size, sha256))
         try:
-            file = opened.file(path, size)
-        except DatasetError as error:
-            faults.append(str(error))
-            continue
-        if deep:
+            if not deep:
+                opened.check(path, size)
+                continue
+            with opened.open(path, size, sha256) as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
             hashed += 1
-            found = file_digest(file, path)[2]
             if found != sha256:
                 faults.append(f"{path}: sha256 {found}; expected {sha256}")
+        except DatasetError as error:
+            faults.append(str(error))
     for row in entries.select(["entry_id", "volume"]).to_pylist():
         name = tree_digest(by_volume.get(row["volume"], []))
         if not row["volume"].endswith(f"/{row['entry_id']}-{name}.zarr"):

@@ -47,6 +47,11 @@ def version_key(version: str) -> tuple[int, int, int]:
     return major, minor, patch
 
 
+def is_version(text: str) -> bool:
+    """Is it three numbers such as 0.1.0?"""
+    return VERSION.fullmatch(text) is not None
+
+
 def tree_digest(files: Iterable[FileDigest]) -> str:
     """Name of a folder by its content: sha256 over its sorted (path, sha256), its first digits."""
     digest = hashlib.sha256()

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from cryodata.core.layout import DATASET_NAME, FORMAT_VERSION, canonical_json, manifest_path, safe_relative, version_key
+from cryodata.core.layout import FORMAT_VERSION, canonical_json, is_version, manifest_path, safe_relative, version_key
 from cryodata.core.schema import Schema
 from cryodata.core.subgrids import SubgridGrid
 from cryodata.errors import DatasetError, UsageError
@@ -89,52 +86,6 @@ class Manifest:
             raise DatasetError(f"{where}: no manifest of a dataset ({type(error).__name__}: {error})") from None
 
 
-@dataclass(frozen=True, slots=True)
-class DatasetVersion:
-    """A version found below a root on this machine."""
-
-    root: Path
-    manifest: Manifest
-    sha256: str
-    "hash of the manifest's bytes: the identity of the version"
-
-    @property
-    def folder(self) -> Path:
-        """Folder of the dataset."""
-        return self.root / self.manifest.name
-
-    def path(self, relative: str) -> Path:
-        """A file or folder of the dataset; DatasetError if the path leads out of it."""
-        return self.folder / safe_relative(relative)
-
-    def file(self, relative: str, size: int) -> Path:
-        """A file of the dataset that may be opened: inside the folder, links followed, and as long as it should be.
-
-        Raises DatasetError if it is missing, leads out, is a pipe or device, or has another size.
-        """
-        path = self.path(relative)
-        try:
-            found = path.stat()
-        except OSError as error:
-            raise DatasetError(f"{relative}: {error.strerror}; expected {size:,} bytes in {self.folder}") from None
-        if not path.resolve().is_relative_to(self.folder.resolve()):
-            raise DatasetError(f"{relative}: a link that leads out of {self.folder}; do not trust the dataset")
-        if not stat.S_ISREG(found.st_mode) or found.st_size != size:
-            raise DatasetError(f"{relative}: {found.st_size:,} bytes; expected a file of {size:,}")
-        return path
-
-    def table(self, name: str) -> Path:
-        """Path of a file in the tables folder, by its name in the manifest; checked as `file` does."""
-        said = self.manifest.files.get(name)
-        if said is None:
-            raise DatasetError(f"{self.manifest.tables}/{name}: the manifest knows no such file")
-        return self.file(f"{self.manifest.tables}/{name}", said.bytes)
-
-    def tables(self, prefix: str) -> list[str]:
-        """Names of the table files that begin so, sorted."""
-        return sorted(name for name in self.manifest.files if name.startswith(prefix))
-
-
 def _check_types(manifest: Manifest) -> None:
     """Raise TypeError or ValueError for values that readers could stumble over."""
     texts = (manifest.name, manifest.builder, manifest.recipe, manifest.license, manifest.default_scheme)
@@ -155,44 +106,10 @@ def _check_types(manifest: Manifest) -> None:
     SubgridGrid.uniform((1, 1, 1), manifest.box, manifest.core)
 
 
-def list_datasets(root: Path) -> dict[str, list[str]]:
-    """Versions of every dataset below a root, lowest first."""
-    found = {folder.name: list_versions(folder) for folder in sorted(root.glob("*")) if folder.is_dir()}
-    return {name: versions for name, versions in found.items() if versions}
-
-
 def list_versions(folder: Path) -> list[str]:
     """Versions of the dataset in a folder, lowest first."""
     names = (path.stem for path in (folder / "versions").glob("*.json"))
-    return sorted((name for name in names if _is_version(name)), key=version_key)
-
-
-def open_version(root: Path, name: str, revision: str | None = None) -> DatasetVersion:
-    """Open NAME or NAME@VERSION below a root; the highest version if none is given.
-
-    Raises UsageError for a name or version that is not there (the known ones are listed), DatasetError for a manifest
-    that can't be read.
-    """
-    name, _, pinned = name.partition("@")
-    if revision and pinned and revision != pinned:
-        raise UsageError(f"'{name}@{pinned}' names another version than {revision}; name one")
-    revision = revision or pinned or None
-    if not DATASET_NAME.fullmatch(name):
-        raise UsageError(f"'{name}' is no name of a dataset: letters, digits, '.', '_' and '-'")
-    versions = list_versions(root / name)
-    if not versions:
-        known = list(list_datasets(root))
-        close = get_close_matches(name, known, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else "to make one: cryodata build --help"
-        raise UsageError(f"no dataset '{name}' in {root}; found: {', '.join(known) or 'none'}; {hint}")
-    if revision is not None and revision not in versions:
-        raise UsageError(f"dataset '{name}' in {root} has no version '{revision}'; found: {', '.join(versions)}")
-    path = root / name / manifest_path(revision or versions[-1])
-    raw = _read_manifest(path)
-    manifest = Manifest.from_bytes(raw, f"{name}/{path.parent.name}/{path.name}")
-    if manifest.name != name or manifest.version != path.stem:
-        raise DatasetError(f"{path}: says {manifest.name}@{manifest.version}; expected {name}@{path.stem}")
-    return DatasetVersion(root, manifest, hashlib.sha256(raw).hexdigest())
+    return sorted((name for name in names if is_version(name)), key=version_key)
 
 
 def create_manifest(folder: Path, manifest: Manifest, temporary: Path) -> bool:
@@ -232,15 +149,9 @@ def next_version(versions: list[str]) -> str:
     return f"{major}.{minor + 1}.0"
 
 
-def _is_version(name: str) -> bool:
-    try:
-        version_key(name)
-    except ValueError:
-        return False
-    return True
-
-
-def _read_manifest(path: Path) -> bytes:
+def read_manifest(path: Path) -> bytes:
+    """Bytes of a manifest. FileNotFoundError if there is none, DatasetError if it is none by its kind or length."""
+    path.lstat()
     if not path.is_file():  # a pipe would wait for a writer
         raise DatasetError(f"{path}: is no file")
     with open(path, "rb") as file:

@@ -22,7 +22,6 @@ import pyarrow as pa
 from cryodata.core.schema import ArraySpec
 from cryodata.core.subgrids import cut_box
 from cryodata.errors import DatasetError
-from cryodata.formats.manifest import DatasetVersion, open_version
 from cryodata.formats.tables import (
     ATOMS,
     OBJECTS,
@@ -34,6 +33,7 @@ from cryodata.formats.tables import (
     read_table,
     vectors,
 )
+from cryodata.formats.versions import DatasetVersion, open_version
 from cryodata.formats.volume_reader import StoredArray, parse_metadata, read_array, stored_array
 from cryodata.formats.volumes import array_path
 from cryodata.prepare.labels import VOXEL_RULES, WRITTEN, class_values, settle_all
@@ -103,7 +103,7 @@ class Volumes:
     @cached_property
     def opened(self) -> DatasetVersion:
         """The version; DatasetError if its manifest is no longer the one that was asked for."""
-        opened = open_version(Path(self.key.root), self.key.name, self.key.version)
+        opened = open_version(self.key.root, self.key.name, self.key.version, self.key.sha256)
         if opened.sha256 != self.key.sha256:
             raise DatasetError(
                 f"{self.key.name}@{self.key.version} in {self.key.root} has the manifest {opened.sha256}; "
@@ -152,6 +152,16 @@ class Volumes:
 
     def _bytes(self) -> int:
         return sum(volume.density.nbytes for volume in self._decoded.values())
+
+    def prefetch(self, number: int) -> None:
+        """Fetch what `decode` will read of a volume, so that it need not wait; nothing to do for a local root."""
+        where = f"{self.entries['volume'][number].as_py()}/"
+        density = where + array_path(self.opened.manifest.schema.density)
+        place, paths = self._place(where), self._objects["path"]
+        while place < len(paths) and (path := paths[place].as_py()).startswith(where):
+            if path == f"{where}zarr.json" or path.startswith(f"{density}/c/"):
+                self.opened.open(path, *self._object(path)).close()
+            place += 1
 
     def decode(self, number: int, rule: str) -> DecodedVolume:
         """Decode a volume and keep nothing of it."""
@@ -213,10 +223,18 @@ class Volumes:
 
     def _fetch(self, path: str) -> bytes:
         """Bytes of an object, FileNotFoundError if the version has none of that name."""
-        return self.opened.file(path, self._object(path)[0]).read_bytes()
+        with self.opened.open(path, *self._object(path)) as file:
+            return file.read()
 
     def _object(self, path: str) -> tuple[int, str]:
-        """Size and sha256 of an object, by bisection of the sorted table: a dictionary of millions would not pay."""
+        """Size and sha256 of an object."""
+        place, paths = self._place(path), self._objects["path"]
+        if place == len(paths) or paths[place].as_py() != path:
+            raise FileNotFoundError(path)
+        return self._objects["bytes"][place].as_py(), self._objects["sha256"][place].as_py()
+
+    def _place(self, path: str) -> int:
+        """Where an object is in the sorted table, or would be: a dictionary of millions would not pay."""
         paths = self._objects["path"]
         low, high = 0, len(paths)
         while low < high:
@@ -225,9 +243,7 @@ class Volumes:
                 low = middle + 1
             else:
                 high = middle
-        if low == len(paths) or paths[low].as_py() != path:
-            raise FileNotFoundError(path)
-        return self._objects["bytes"][low].as_py(), self._objects["sha256"][low].as_py()
+        return low
 
     def _hashed_table(self, name: str, schema: pa.Schema | None = None) -> pa.Table:
         path, said = self.opened.table(name), self.opened.manifest.files[name]

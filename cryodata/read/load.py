@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from cryodata.errors import UsageError
-from cryodata.formats.manifest import DatasetVersion
+from cryodata.formats.versions import DatasetVersion
 from cryodata.read import hf
 from cryodata.read.arrow_table import arrow_file
 from cryodata.read.decode import Volumes, volumes_of
@@ -47,13 +47,14 @@ def load_dataset(
 ) -> Any:
     """Open a dataset that cryodata built.
 
-    name: NAME or NAME@VERSION, or the path of the dataset's folder. config: `subgrids` (the default), `volumes`,
+    name: NAME or NAME@VERSION, or the path or URL of the dataset's folder. config: `subgrids` (the default), `volumes`,
     `entries` or `atoms`. split: `train`, `validation`, `test`, `unassigned`; without one, a dictionary of those
     that have entries.
     streaming: an IterableDataset that decodes each volume once, in order; else a Dataset with random access, whose
-    arrays are cut when a row is read. revision: a version; the highest if none is given. root: folder of the
-    datasets (CRYODATA_ROOT, else ~/.cache/cryodata). split_by: the scheme that says what a split is, `resolution` or
-    `id`. labels: `stored` (as the recipe placed them), `floor` (the published rule) or `nearest` (the nearest voxel).
+    arrays are cut when a row is read. revision: a version; the highest if none is given. root: folder of the datasets
+    or its URL (http, https, s3, gs, az), else CRYODATA_ROOT, else ~/.cache/cryodata. split_by: the scheme that says
+    what a split is, `resolution` or `id`. labels: `stored` (as the recipe placed them), `floor` (the published rule) or
+    `nearest` (the nearest voxel).
     box, core: voxels a side of a sub-grid and of the part that belongs to it alone (32 and 20). columns: only these.
     filter: only sub-grids that meet a condition on their table, without decoding the others, as a pyarrow expression
     or a list such as [("n_ca_core", ">", 0)]. shuffle: seed of a shuffle over all maps that decodes each once and

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,8 @@ import pyarrow as pa
 
 from cryodata.core.subgrids import SubgridGrid
 from cryodata.errors import UsageError
-from cryodata.formats.manifest import DatasetVersion, open_version
 from cryodata.formats.tables import iterate_groups
+from cryodata.formats.versions import DatasetVersion, open_version
 from cryodata.read.decode import LABEL_RULES, VersionKey, Volumes, volumes_of
 from cryodata.read.filters import as_expression, keep
 from cryodata.read.sources import SUBGRID_IDS, ExampleSource, RowSource, SubgridSource, VolumeSource
@@ -38,14 +37,11 @@ class Selection:
 
 
 def open_dataset(name: str, revision: str | None, root: str | os.PathLike[str] | None) -> DatasetVersion:
-    """The version that a user names: NAME, NAME@VERSION or the path of the dataset's folder."""
-    if "://" in name or "://" in str(root or ""):
-        raise UsageError(f"'{name}': datasets are read from folders of this machine")
+    """The version that a user names: NAME, NAME@VERSION, or the path or URL of the dataset's folder."""
     if os.sep in name or name.startswith("~"):
-        place, last = os.path.split(os.path.expanduser(name.rstrip(os.sep)))
-        return open_version(Path(place).resolve(), last, revision)
-    found = Path(root or os.environ.get("CRYODATA_ROOT") or "~/.cache/cryodata").expanduser().resolve()
-    return open_version(found, name, revision)
+        above, last = os.path.split(name.rstrip(os.sep))
+        return open_version(above, last, revision)
+    return open_version(root or os.environ.get("CRYODATA_ROOT") or "~/.cache/cryodata", name, revision)
 
 
 def split_names(opened: DatasetVersion, scheme: str | None) -> tuple[str, tuple[str, ...]]:
@@ -89,7 +85,7 @@ def checked_selection(
         raise UsageError(str(error)) from None
     if filter is not None and config == "subgrids" and (box, core) != (manifest.box, manifest.core):
         raise UsageError(f"filter= looks at the table of sub-grids, which has box {manifest.box}, core {manifest.core}")
-    key = VersionKey(str(opened.root), manifest.name, manifest.version, opened.sha256)
+    key = VersionKey(opened.root, manifest.name, manifest.version, opened.sha256)
     known = _columns(volumes_of(key), config)
     chosen = tuple(columns) if columns is not None else known
     missing = [column for column in chosen if column not in known]

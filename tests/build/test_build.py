@@ -13,8 +13,8 @@ import pytest
 from cryodata.build.dataset import Report, Request, build
 from cryodata.build.verify import verify_version
 from cryodata.errors import SourceError, UsageError
-from cryodata.formats.manifest import open_version
 from cryodata.formats.tables import read_table
+from cryodata.formats.versions import open_version
 from cryodata.formats.volumes import folder_files
 
 TINY = ("maps=2", "residues=40")

@@ -11,7 +11,8 @@ import pytest
 
 from cryodata.build.dataset import Report
 from cryodata.errors import DatasetError, UsageError
-from cryodata.formats.manifest import Manifest, create_manifest, list_versions, next_version, open_version
+from cryodata.formats.manifest import Manifest, create_manifest, list_versions, next_version
+from cryodata.formats.versions import open_version
 
 
 def test_bytes_and_manifest_are_two_views_of_one_thing(simulated: Report) -> None:

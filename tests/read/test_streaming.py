@@ -878,7 +878,10 @@ def test_a_mistake_is_told_with_what_there_is(stream: Open, options: dict[str, A
             "-x", {}, "'-x' is no name of a dataset: letters, digits, '.', '_' and '-'", id="no name of a dataset"
         ),
         pytest.param(
-            "s3://bucket/x", {}, "'s3://bucket/x': datasets are read from folders of this machine", id="address"
+            "ftp://host/x",
+            {},
+            "'ftp://host' is no root; expected a folder or a URL of file, http, https, s3, gs, az",
+            id="address",
         ),
     ],
 )

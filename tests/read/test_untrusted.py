@@ -21,7 +21,7 @@ from cryodata import load_dataset
 from cryodata.build.dataset import Report
 from cryodata.build.verify import verify_version
 from cryodata.errors import DatasetError
-from cryodata.formats.manifest import open_version
+from cryodata.formats.versions import open_version
 
 Tamper = Callable[[Path], None]
 

@@ -1,0 +1,194 @@
+"""Objects below a URL, read only (obstore): http, https, s3, gs, az. Nothing is read beyond what the caller allows.
+
+Credentials and endpoints come from the environment, by the names that the tools of each cloud use. They never stand in
+a URL, and no error repeats what a server answered: S3 answers with access keys.
+
+The runtime behind obstore does not survive a fork: a call in a forked process would wait for ever. A process that was
+forked since this module was imported therefore has every request done by a short-lived Python of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any
+
+from cryodata.errors import CryodataError, DatasetError
+
+SCHEMES = ("http", "https", "s3", "gs", "az")
+
+ATTEMPTS, PAUSE = 4, 0.5
+"tries of a whole object, and seconds before the second; each further pause is twice as long"
+
+STALL = 30.0
+"seconds without a byte after which a connection counts as broken"
+
+MAX_NAMES = 10_000
+"objects that a listing may name: a folder of versions has a few"
+
+_PIECE = 4 << 20
+_IMPORTED_IN = os.getpid()
+
+
+class Store:
+    """What lies below a URL."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def copy(self, path: str, file: int, most: int) -> tuple[int, str]:
+        """Copy an object of at most `most` bytes over a file, given by its descriptor; transient faults are tried
+        again. Returns bytes and sha256.
+
+        Raises FileNotFoundError if there is none, DatasetError if it is longer or can't be read.
+        """
+        size, sha256 = _do("copy", self.url, path, file, most)
+        return int(size), str(sha256)
+
+    def size(self, path: str) -> int:
+        """Bytes of an object. Raises as `copy` does."""
+        return int(_do("size", self.url, path))
+
+    def names(self, prefix: str) -> list[str] | None:
+        """Names of the objects and folders directly in a folder, sorted; None where a store can't list (http)."""
+        if self.url.startswith("http"):
+            return None
+        return [str(name) for name in _do("names", self.url, prefix)]
+
+
+def _copy(url: str, path: str, file: int, most: int) -> tuple[int, str]:
+    import obstore
+
+    def once() -> tuple[int, str]:
+        os.lseek(file, 0, os.SEEK_SET)
+        result, digest, done = obstore.get(_client(url), path), hashlib.sha256(), 0
+        if result.meta["size"] > most:
+            raise DatasetError(f"{path}: {result.meta['size']:,} bytes at {url}; expected {most:,} at most")
+        for piece in result.stream(min_chunk_size=_PIECE):
+            view = memoryview(piece)
+            done += len(view)
+            if done > most:
+                raise DatasetError(f"{path}: more than the {most:,} bytes that {url} announced")
+            digest.update(view)
+            while view:
+                view = view[os.write(file, view) :]
+        os.ftruncate(file, done)
+        return done, digest.hexdigest()
+
+    size, sha256 = _patiently(once, url, path)
+    return size, sha256
+
+
+def _size(url: str, path: str) -> int:
+    import obstore
+
+    return int(_patiently(lambda: obstore.head(_client(url), path)["size"], url, path))
+
+
+def _names(url: str, prefix: str) -> list[str]:
+    import obstore
+
+    found = _patiently(lambda: obstore.list_with_delimiter(_client(url), prefix or None), url, prefix)
+    paths = [item["path"] for item in found["objects"][:MAX_NAMES]] + list(found["common_prefixes"][:MAX_NAMES])
+    return sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in paths)
+
+
+_ACTIONS: dict[str, Callable[..., Any]] = {"copy": _copy, "size": _size, "names": _names}
+
+
+def _patiently(action: Callable[[], Any], url: str, path: str) -> Any:
+    """Do it, and again after a transient fault."""
+    from obstore.exceptions import BaseError
+
+    for attempt in range(ATTEMPTS):
+        try:
+            return action()
+        except FileNotFoundError:
+            raise FileNotFoundError(path) from None
+        except (BaseError, ValueError) as error:
+            reason, final = _reason(error)
+            if final or attempt + 1 == ATTEMPTS:
+                tries = "" if final else f" in {ATTEMPTS} tries"
+                raise DatasetError(f"{path}: can't be read from {url}{tries}: {reason}") from None
+        time.sleep(PAUSE * 2**attempt * (0.5 + random.random()))
+
+
+def _reason(error: Exception) -> tuple[str, bool]:
+    """Why a request failed, without what the server said beyond its status; and whether that is final."""
+    text = str(error)
+    status = re.search(r"status code: ((\d{3})[A-Za-z -]*)", text)
+    if status:
+        code = int(status[2])
+        hint = "; are the credentials in the environment right?" if code in (401, 403) else ""
+        return f"the server answered {status[1].strip()}{hint}", 400 <= code < 500 and code not in (408, 429)
+    if "Content-Length" in text:
+        return "the server does not say how long it is", True
+    if isinstance(error, ValueError):
+        return "no path or address that a store can have", True
+    kind = re.search(r"kind: (Timeout|Interrupted|Connect)\b", text)
+    known = {"Timeout": "no answer in time", "Interrupted": "the connection broke", "Connect": "no connection"}
+    return (known[kind[1]] if kind else type(error).__name__), False
+
+
+@lru_cache(maxsize=16)
+def _client(url: str) -> Any:
+    """The connection pool of a URL."""
+    from obstore.store import from_url
+
+    endpoints = [url, *(os.environ.get(name, "") for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"))]
+    plain = any(address.startswith("http://") for address in (endpoints if url.startswith("s3:") else endpoints[:1]))
+    options = {"connect_timeout": "10s", "read_timeout": timedelta(seconds=STALL), "timeout": "1h"}
+    backoff = {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=2), "base": 2}
+    retry = {"max_retries": 2, "backoff": backoff, "retry_timeout": timedelta(seconds=60)}
+    # plain http is used if it was asked for, and https never turns into it
+    return from_url(url, client_options={**options, **({"allow_http": True} if plain else {})}, retry_config=retry)
+
+
+def _do(action: str, url: str, path: str, file: int | None = None, most: int | None = None) -> Any:
+    arguments = [url, path] if file is None else [url, path, file, most]
+    if os.getpid() == _IMPORTED_IN:
+        return _ACTIONS[action](*arguments)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(part for part in sys.path if part)}
+    command = [sys.executable, "-m", "cryodata.formats.store", json.dumps([action, arguments])]
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, env=environment, pass_fds=[] if file is None else [file], check=False
+    )
+    try:
+        answer = json.loads(done.stdout)
+    except ValueError:
+        raise CryodataError(f"{path}: the process that reads {url} ended with the code {done.returncode}") from None
+    if "value" in answer:
+        return answer["value"]
+    errors: dict[str, Callable[[str], Exception]] = {"missing": FileNotFoundError, "dataset": DatasetError}
+    if answer["error"] == "system":
+        raise OSError(answer["errno"], answer["message"])
+    raise errors[answer["error"]](answer["message"])
+
+
+def main() -> None:
+    """Do one request for a forked process; the answer is a line of JSON."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    action, arguments = json.loads(sys.argv[1])
+    try:
+        answer = {"value": _ACTIONS[action](*arguments)}
+    except FileNotFoundError as error:
+        answer = {"error": "missing", "message": str(error)}
+    except DatasetError as error:
+        answer = {"error": "dataset", "message": str(error)}
+    except OSError as error:
+        answer = {"error": "system", "errno": error.errno, "message": error.strerror}
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()
