@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from cryodata.core.schema import ArraySpec
 from cryodata.core.subgrids import Shape, SubgridGrid
-from cryodata.prepare.labels import OUTSIDE, PRIORITY, VOXEL_RULES, class_values
+from cryodata.prepare.labels import OUTSIDE, PRIORITY, VOXEL_RULES
 from cryodata.prepare.rules import LabelRule
 
 STEP = 2.0**-36
@@ -91,13 +91,19 @@ class Grid:
 
 
 def label_points(
-    labels: Sequence[ArraySpec], columns: Columns, grid: Grid, rule: LabelRule, recipe: str = "floor"
+    labels: Sequence[ArraySpec],
+    columns: Columns,
+    values: Mapping[str, npt.NDArray[np.uint8]],
+    grid: Grid,
+    rule: LabelRule,
+    recipe: str = "floor",
 ) -> tuple[Points, ...]:
     """The points of a volume for a rule, labels that the same atoms compete for together, in the order of `labels`.
 
-    columns: of the atoms table by name, `xyz` float64 (n, 3) and `voxel_zyx` int32 (n, 3) among them. recipe: `floor`
-    or `nearest`, the rule of the stored voxels. By voxel, all atoms compete for a label (C-alphas among themselves
-    where it says so), atoms outside the grid left out; else the atoms that carry the label, wherever they are.
+    columns: of the atoms table by name, `xyz` float64 (n, 3) and `voxel_zyx` int32 (n, 3) among them. values:
+    `class_values` by label. recipe: `floor` or `nearest`, the rule of the stored voxels. By voxel, all atoms compete
+    for a label (C-alphas among themselves where it says so), atoms outside the grid left out; else the atoms that carry
+    the label, wherever they are.
     """
     place = np.asarray(columns["xyz"], dtype=np.float64) - np.asarray(grid.origin_xyz, dtype=np.float64)
     place = snapped((place / np.asarray(grid.voxel_size_xyz, dtype=np.float64))[:, ::-1])
@@ -107,14 +113,14 @@ def label_points(
         place = within_cells(place, voxel, rule.cell(recipe))
         usable &= np.all((voxel >= 0) & (voxel < np.asarray(grid.shape_zyx)), axis=1)
     order = _weakest_first(columns)
-    groups: dict[tuple[str, ...], dict[str, npt.NDArray[np.uint8]]] = {}
     rows: dict[tuple[str, ...], npt.NDArray[np.int64]] = {}
+    groups: dict[tuple[str, ...], dict[str, npt.NDArray[np.uint8]]] = {}
     for array in labels:
         who = ("CA",) if array.state == "state_ca" else () if rule.by_voxel else array.atoms
         if who not in rows:
             rows[who] = order[(usable & _named(columns["atom"], who))[order]]
-        groups.setdefault(who, {})[array.name] = class_values(array, columns)[rows[who]]
-    return tuple(Points(place[rows[who]], values) for who, values in groups.items())
+        groups.setdefault(who, {})[array.name] = values[array.name][rows[who]]
+    return tuple(Points(place[rows[who]], classes) for who, classes in groups.items())
 
 
 def snapped(place: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -18,6 +18,7 @@ import pyarrow as pa
 from cryodata.core.layout import canonical_json
 from cryodata.core.subgrids import SubgridGrid
 from cryodata.read import hf
+from cryodata.read.columns import array_columns
 from cryodata.read.decode import Volumes
 from cryodata.read.features import references
 from cryodata.read.selection import Selection
@@ -59,7 +60,7 @@ def _row_batches(store: Volumes, selection: Selection, source: ExampleSource) ->
             yield {name: table[name] for name in selection.columns}
         return
     volumes = source.volumes  # type: ignore[attr-defined]
-    arrays = {array.name for array in store.opened.manifest.schema.arrays}
+    arrays = array_columns(store.opened.manifest.schema, selection.rule)
     for first in range(0, len(volumes), VOLUMES_PER_BATCH):
         part = volumes[first : first + VOLUMES_PER_BATCH]
         starts = [_starts(store, source, int(volume)) for volume in part]

@@ -9,7 +9,6 @@ import hashlib
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -19,8 +18,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cryodata.core.schema import ArraySpec
-from cryodata.core.subgrids import cut_box
 from cryodata.errors import DatasetError
 from cryodata.formats.tables import (
     ATOMS,
@@ -36,13 +33,13 @@ from cryodata.formats.tables import (
 from cryodata.formats.versions import DatasetVersion, open_version
 from cryodata.formats.volume_reader import StoredArray, parse_metadata, read_array, stored_array
 from cryodata.formats.volumes import array_path
-from cryodata.prepare.labels import VOXEL_RULES, WRITTEN, class_values, settle_all
+from cryodata.prepare.labels import VOXEL_RULES
+from cryodata.read.decoded import DecodedVolume, VolumeLabels, volume_labels
 
 CACHE_BYTES = 1 << 30
 "decoded volumes that a process keeps; one is always kept, however large"
 
-LABEL_RULES = ("stored", *VOXEL_RULES)
-"how labels are written into a cut: as the recipe did, or by a voxel rule applied again at load time"
+__all__ = ["DecodedVolume", "VersionKey", "Volumes", "volumes_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,40 +51,6 @@ class VersionKey:
     version: str
     sha256: str
     "hash of the manifest: another manifest under the same name is noticed"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class DecodedVolume:
-    """Density as stored, and for each label the voxels it fills."""
-
-    density: npt.NDArray[Any]
-    "(nz, ny, nx), in the type it is stored in"
-
-    labels: Mapping[str, tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]]
-    "voxels int32 (n, 3), sorted by z, and their values uint8 (n,), by label"
-
-    def cut(self, array: ArraySpec, start_zyx: tuple[int, int, int], box: int) -> npt.NDArray[Any]:
-        """One array of one sub-grid, (box, box, box), in the type that the schema declares."""
-        if array.role != "label":
-            return cut_box(self.density, start_zyx, box).astype(array.dtype, copy=False)
-        return self._scatter(array, np.asarray(start_zyx), (box, box, box))
-
-    def whole(self, array: ArraySpec) -> npt.NDArray[Any]:
-        """One array of the whole volume."""
-        if array.role != "label":
-            return self.density.astype(array.dtype)
-        return self._scatter(array, np.zeros(3, dtype=np.int64), self.density.shape)
-
-    def _scatter(
-        self, array: ArraySpec, start: npt.NDArray[np.integer[Any]], shape: tuple[int, ...]
-    ) -> npt.NDArray[Any]:
-        voxel, values = self.labels[array.name]
-        first, last = np.searchsorted(voxel[:, 0], [start[0], start[0] + shape[0]])
-        place = voxel[first:last] - start
-        inside = np.all((place >= 0) & (place < np.asarray(shape)), axis=1)
-        result = np.zeros(shape, dtype=array.dtype)
-        result[tuple(place[inside].T)] = values[first:last][inside]
-        return result
 
 
 class Volumes:
@@ -136,7 +99,7 @@ class Volumes:
         return table.add_column(0, pa.field("entry_id", pa.string()), ids)
 
     def get(self, number: int, rule: str) -> DecodedVolume:
-        """A decoded volume with its labels by a rule of LABEL_RULES."""
+        """A decoded volume with its labels by a rule, as `LabelRule` writes it."""
         if os.getpid() != self._owner:  # forked: the parent's lock may be held by a thread that is not here
             self._owner, self._lock, self._counting = os.getpid(), threading.Lock(), threading.Lock()
         with self._lock:
@@ -165,7 +128,7 @@ class Volumes:
 
     def decode(self, number: int, rule: str) -> DecodedVolume:
         """Decode a volume and keep nothing of it."""
-        return DecodedVolume(self.decode_density(number), self.voxels_of_labels(number, rule))
+        return DecodedVolume(self.decode_density(number), self.labels(number, rule))
 
     def decode_density(self, number: int, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
         """Density of a volume as it is stored, (nz, ny, nx); written into `out` if that is given."""
@@ -194,32 +157,18 @@ class Volumes:
             raise DatasetError(f"entry {entry}: {where}/zarr.json has other bytes than were published")
         return entry, where, stored_array(parse_metadata(raw, where), path, tuple(row["shape_zyx"]), where)
 
-    def voxels_of_labels(
-        self, number: int, rule: str
-    ) -> dict[str, tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]]:
-        """By label, the voxels that a volume's label points fill by a rule, sorted by z, and their values."""
+    def labels(self, number: int, rule: str, rotated: bool = False) -> VolumeLabels:
+        """What the labels of a volume are written from by a rule; rotated: after rotations, too."""
         row = self.entries.slice(number, 1).to_pylist()[0]
-        return self._labels(number, row, rule)
-
-    def _labels(
-        self, number: int, row: Mapping[str, Any], rule: str
-    ) -> dict[str, tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]]:
-        labels = self.opened.manifest.schema.labels
-        table = self.atoms(number)
+        table, manifest = self.atoms(number), self.opened.manifest
         columns = {name: table[name].to_numpy() for name in table.schema.names if name not in ("xyz", "voxel_zyx")}
-        voxel, shape = vectors(table["voxel_zyx"]), tuple(row["shape_zyx"])
-        if rule != "stored":
-            voxel = VOXEL_RULES[rule](vectors(table["xyz"]), row["origin_xyz"], row["voxel_size_xyz"])
-            columns["state"], columns["state_ca"] = settle_all(voxel, columns["atom"], shape)
-        result = {}
-        for array in labels:
-            values = class_values(array, columns)
-            rows = np.flatnonzero((columns[array.state] == WRITTEN) & (values > 0))
-            if np.any((voxel[rows] < 0) | (voxel[rows] >= np.asarray(shape))):
-                raise DatasetError(f"entry {row['entry_id']}: a label point claims a voxel outside {shape}")
-            rows = rows[np.argsort(voxel[rows, 0], kind="stable")]
-            result[array.name] = (np.ascontiguousarray(voxel[rows]), values[rows])
-        return result
+        columns |= {name: vectors(table[name]) for name in ("xyz", "voxel_zyx")}
+        recipe = str(manifest.parameters.get("label_rule", "floor"))
+        if recipe not in VOXEL_RULES:
+            raise DatasetError(
+                f"{self.key.name}: its labels are by the rule {recipe!r}; known: {', '.join(VOXEL_RULES)}"
+            )
+        return volume_labels(manifest.schema.labels, columns, row, rule, recipe, rotated)
 
     def _fetch(self, path: str) -> bytes:
         """Bytes of an object, FileNotFoundError if the version has none of that name."""

@@ -10,8 +10,9 @@ import datasets
 import numpy as np
 import pyarrow as pa
 
-from cryodata.core.schema import ArraySpec, Schema
+from cryodata.core.schema import Schema
 from cryodata.errors import DatasetError
+from cryodata.read.columns import ArrayColumn, array_columns
 from cryodata.read.decode import VersionKey
 from cryodata.read.features import Voxels
 from cryodata.read.hf_examples import STREAMS, Examples, KeyedExamples
@@ -60,8 +61,8 @@ def batch_features(features: datasets.Features) -> datasets.Features:
     """Types of whole batches of sub-grids."""
     return datasets.Features(
         {
-            name: datasets.Array4D(shape=(None, *feature.shape), dtype=feature.dtype)
-            if isinstance(feature, datasets.Array3D)
+            name: _array_of((None, *feature.shape), feature.dtype)
+            if isinstance(feature, (datasets.Array3D, datasets.Array4D))
             else datasets.List(feature)
             for name, feature in features.items()
         }
@@ -77,7 +78,7 @@ def subgrid_features(
     schema: Schema, columns: tuple[str, ...], box: int, key: VersionKey | None, rule: str
 ) -> datasets.Features:
     """Types of a sub-grid example: arrays as they are in a stream (key None), lazily cut in a table."""
-    arrays = {array.name: array for array in schema.arrays}
+    arrays = array_columns(schema, rule)
     shape = (box, box, box)
     return datasets.Features(
         {
@@ -89,17 +90,17 @@ def subgrid_features(
 
 def volume_features(schema: Schema, columns: tuple[str, ...], key: VersionKey, rule: str) -> datasets.Features:
     """Types of a volume example; arrays of any shape."""
-    arrays = {array.name: array for array in schema.arrays}
+    arrays = array_columns(schema, rule)
     return datasets.Features(
         {name: voxels(arrays[name], None, key, rule) if name in arrays else _plain_feature(name) for name in columns}
     )
 
 
-def voxels(array: ArraySpec, shape: tuple[int, int, int] | None, key: VersionKey, rule: str) -> Voxels:
+def voxels(array: ArrayColumn, shape: tuple[int, int, int] | None, key: VersionKey, rule: str) -> Voxels:
     """The lazy column of one array."""
-    return Voxels(
-        array.name, array.dtype, list(shape) if shape else None, key.root, key.name, key.version, key.sha256, rule
-    )
+    box = list(shape) if shape else None
+    place = (key.root, key.name, key.version, key.sha256)
+    return Voxels(array.name, array.dtype, box, *place, rule, channels=array.channels)
 
 
 def arrow_schema(features: datasets.Features) -> pa.Schema:
@@ -122,10 +123,13 @@ def cache_folder() -> Path:
     return Path(datasets.config.HF_DATASETS_CACHE)
 
 
-def _array_feature(array: ArraySpec, shape: tuple[int, int, int], key: VersionKey | None, rule: str) -> Any:
-    if key is None:
-        return datasets.Array3D(shape=shape, dtype=array.dtype)
-    return voxels(array, shape, key, rule)
+def _array_feature(array: ArrayColumn, shape: tuple[int, int, int], key: VersionKey | None, rule: str) -> Any:
+    return _array_of(array.shape(shape), array.dtype) if key is None else voxels(array, shape, key, rule)
+
+
+def _array_of(shape: tuple[int | None, ...], dtype: str) -> Any:
+    kinds = {3: datasets.Array3D, 4: datasets.Array4D, 5: datasets.Array5D}
+    return kinds[len(shape)](shape=shape, dtype=dtype)
 
 
 def _plain_feature(name: str) -> Any:

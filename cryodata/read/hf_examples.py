@@ -139,7 +139,7 @@ class KeyedExamples(_Typed):
 
 
 def _item(value: Any) -> Any:
-    """One sample of a column: an array stays one if it is a box; numbers become Python's."""
-    if isinstance(value, np.ndarray) and value.ndim == 3:
+    """One sample of a column: an array stays one if it is a box, with or without channels; numbers become Python's."""
+    if isinstance(value, np.ndarray) and value.ndim >= 3:
         return value
     return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value

@@ -53,8 +53,11 @@ def load_dataset(
     streaming: an IterableDataset that decodes each volume once, in order; else a Dataset with random access, whose
     arrays are cut when a row is read. revision: a version; the highest if none is given. root: folder of the datasets
     or its URL (http, https, s3, gs, az), else CRYODATA_ROOT, else ~/.cache/cryodata. split_by: the scheme that says
-    what a split is, `resolution` or `id`. labels: `stored` (as the recipe placed them), `floor` (the published rule) or
-    `nearest` (the nearest voxel).
+    what a split is, `resolution` or `id`. labels: how they are written from the atoms when a sub-grid is read. `stored`
+    (as the recipe placed them), `floor` (the published rule), `nearest` (the nearest voxel); `sphere:R` (each voxel the
+    class of the nearest atom within R A); `gaussian:S` (a float32 channel a class, max of exp(-d^2 / 2 S^2), 0 beyond
+    4 S A); `offset` (as stored, and from the centre of each labelled voxel to its atom). Atoms outside a sub-grid count
+    within it.
     box, core: voxels a side of a sub-grid and of the part that belongs to it alone (32 and 20). columns: only these.
     filter: only sub-grids that meet a condition on their table, without decoding the others, as a pyarrow expression
     or a list such as [("n_ca_core", ">", 0)]. shuffle: seed of a shuffle over all maps that decodes each once and
@@ -62,8 +65,10 @@ def load_dataset(
     a whole batch, arrays (n, box, box, box). pool_volumes: maps mixed at a time, for `shuffle`.
 
     A sub-grid example has `density` float32 (box, box, box) in [0, 1], `atom`, `amino`, `secondary` uint8 of the same
-    shape, `entry_id`, `emdb_id`, `pdb_id`, `resolution` (A) and `start_zyx` (three int32); z, y, x order. Arrays are
-    NumPy unless a format is set.
+    shape, `entry_id`, `emdb_id`, `pdb_id`, `resolution` (A) and `start_zyx` (three int32); z, y, x order. By `gaussian`
+    labels are float32 (classes, box, box, box), channel i for class i + 1; by `offset` there are `offset` float32
+    (3, box, box, box), x, y, z in A, and `offset_mask` uint8, both of the first label. Arrays are NumPy unless a format
+    is set.
 
     Returns a datasets.IterableDataset if streaming, else a datasets.Dataset; a dictionary of them without `split`.
     Raises UsageError for a name, version, split, column or rule that is not there; DatasetError for damaged files.

@@ -15,7 +15,9 @@ from cryodata.core.subgrids import SubgridGrid
 from cryodata.errors import UsageError
 from cryodata.formats.tables import iterate_groups
 from cryodata.formats.versions import DatasetVersion, open_version
-from cryodata.read.decode import LABEL_RULES, VersionKey, Volumes, volumes_of
+from cryodata.prepare.rules import LabelRule
+from cryodata.read.columns import array_columns, check_volumes_fit
+from cryodata.read.decode import VersionKey, Volumes, volumes_of
 from cryodata.read.filters import as_expression, keep
 from cryodata.read.sources import SUBGRID_IDS, ExampleSource, RowSource, SubgridSource, VolumeSource
 
@@ -31,6 +33,8 @@ class Selection:
     box: int
     core: int
     rule: str
+    "of the labels, as `LabelRule` writes it"
+
     columns: tuple[str, ...]
     keep: Any
     "pyarrow expression, or None"
@@ -76,8 +80,7 @@ def checked_selection(
     manifest = opened.manifest
     if config not in CONFIGS:
         raise UsageError(f"no config '{config}'; found: {', '.join(CONFIGS)}")
-    if rule not in LABEL_RULES:
-        raise UsageError(f"no label rule '{rule}'; found: {', '.join(LABEL_RULES)}")
+    rule = str(LabelRule.parse(rule))
     box, core = box or manifest.box, core or manifest.core
     try:
         SubgridGrid.uniform((1, 1, 1), box, core)
@@ -86,7 +89,7 @@ def checked_selection(
     if filter is not None and config == "subgrids" and (box, core) != (manifest.box, manifest.core):
         raise UsageError(f"filter= looks at the table of sub-grids, which has box {manifest.box}, core {manifest.core}")
     key = VersionKey(opened.root, manifest.name, manifest.version, opened.sha256)
-    known = _columns(volumes_of(key), config)
+    known = _columns(volumes_of(key), config, rule)
     chosen = tuple(columns) if columns is not None else known
     missing = [column for column in chosen if column not in known]
     if missing or not chosen:
@@ -99,8 +102,8 @@ def checked_selection(
     return Selection(config, key, box, core, rule, chosen, expression)
 
 
-def _columns(store: Volumes, config: str) -> tuple[str, ...]:
-    arrays = tuple(array.name for array in store.opened.manifest.schema.arrays)
+def _columns(store: Volumes, config: str, rule: str) -> tuple[str, ...]:
+    arrays = tuple(array_columns(store.opened.manifest.schema, rule))
     return {
         "subgrids": (*arrays, *SUBGRID_IDS, "start_zyx"),
         "volumes": (*arrays, *SUBGRID_IDS, "voxel_size_xyz", "origin_xyz"),
@@ -125,6 +128,9 @@ def source_of(store: Volumes, selection: Selection, volumes: npt.NDArray[np.int3
         volumes = volumes[np.isin(volumes, rows)]
     if selection.config == "entries":
         return RowSource(key, volumes, "entries", columns)
+    arrays = array_columns(store.opened.manifest.schema, selection.rule)
+    shapes = store.entries["shape_zyx"].take(volumes).to_pylist()
+    check_volumes_fit([arrays[name] for name in columns if name in arrays], map(tuple, shapes), selection.rule)
     return VolumeSource(key, volumes, columns, selection.rule)
 
 

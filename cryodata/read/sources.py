@@ -15,6 +15,7 @@ import pyarrow as pa
 from cryodata.core.layout import canonical_json
 from cryodata.core.schema import ArraySpec
 from cryodata.core.subgrids import SubgridGrid
+from cryodata.read.columns import array_columns
 from cryodata.read.decode import VersionKey, volumes_of
 
 SUBGRID_IDS = ("entry_id", "emdb_id", "pdb_id", "resolution")
@@ -48,7 +49,7 @@ class SubgridSource:
     box: int
     core: int
     rule: str
-    "one of LABEL_RULES"
+    "of the labels, as `LabelRule` writes it"
 
     kept: Mapping[int, npt.NDArray[np.int32]] | None = field(default=None)
     "places of the sub-grids that a filter kept, by volume; None keeps all"
@@ -85,7 +86,7 @@ class SubgridSource:
         ids, shape = _ids_and_shape(self.key, volume)
         grid = SubgridGrid.uniform(shape, self.box, self.core)
         places: Sequence[int] = range(len(grid)) if self.kept is None else self.kept[volume].tolist()
-        arrays = {array.name: array for array in volumes_of(self.key).opened.manifest.schema.arrays}
+        arrays = array_columns(volumes_of(self.key).opened.manifest.schema, self.rule)
         decoded = None
         if start < len(places) and not arrays.keys().isdisjoint(self.columns):
             # held to the end of the shard: a shuffle takes turns between shards, and the pool may hold fewer
@@ -127,7 +128,7 @@ class VolumeSource:
 def volume_example(key: VersionKey, volume: int, rule: str, columns: Sequence[str]) -> dict[str, Any]:
     """One volume: whole arrays (nz, ny, nx), voxel_size_xyz and origin_xyz [x, y, z] in A, ids."""
     store = volumes_of(key)
-    arrays = {array.name: array for array in store.opened.manifest.schema.arrays}
+    arrays = array_columns(store.opened.manifest.schema, rule)
     row = store.entries.slice(volume, 1).to_pylist()[0]
     example: dict[str, Any] = {}
     for name in columns:

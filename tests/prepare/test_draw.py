@@ -18,7 +18,7 @@ from cryodata.core.schema import ArraySpec, LabelClass
 from cryodata.core.subgrids import SubgridGrid, cut_box
 from cryodata.prepare import around
 from cryodata.prepare.draw import draw
-from cryodata.prepare.labels import label_volume, place_points, settle_all
+from cryodata.prepare.labels import class_values, label_volume, place_points, settle_all
 from cryodata.prepare.points import STEP, BoxPoints, Grid, Points, label_points
 from cryodata.prepare.rules import LabelRule
 
@@ -62,9 +62,14 @@ def columns_of(model: AtomicModel, rule: str = "floor", voxel_size: Any = 1.0) -
     return {**{name: getattr(model, name) for name in names}, **stored}
 
 
+def values_of(columns: dict[str, Any]) -> dict[str, np.ndarray]:
+    return {array.name: class_values(array, columns) for array in LABELS}
+
+
 def points_of(model: AtomicModel, text: str, voxel_size: Any = 1.0, recipe: str = "floor") -> tuple[Points, ...]:
     grid = Grid(SHAPE, ORIGIN, np.broadcast_to(voxel_size, 3))
-    return label_points(LABELS, columns_of(model, recipe, voxel_size), grid, LabelRule.parse(text), recipe)
+    columns = columns_of(model, recipe, voxel_size)
+    return label_points(LABELS, columns, values_of(columns), grid, LabelRule.parse(text), recipe)
 
 
 def drawn(text: str, groups: list[BoxPoints], count: int, box: int, **options: Any) -> dict[str, np.ndarray]:
@@ -123,7 +128,9 @@ def test_a_box_has_the_labels_that_the_volume_has_there(text: str, recipe: str, 
 def test_an_atom_a_hair_below_a_face_stays_below_it_in_every_box() -> None:
     columns = columns_of(protein(0, 1))
     columns |= {"xyz": np.array([[np.nextafter(5.0, 0), 5.0, 5.5]])}
-    points, *_ = label_points((ATOM,), columns, Grid(SHAPE, np.zeros(3), np.ones(3)), LabelRule.parse("floor"))
+    points, *_ = label_points(
+        (ATOM,), columns, values_of(columns), Grid(SHAPE, np.zeros(3), np.ones(3)), LabelRule.parse("floor")
+    )
 
     # the plain difference is rounded up onto the face
     assert columns["xyz"][0, 0] - (-60) == 65.0
@@ -391,7 +398,9 @@ def test_atoms_that_are_nowhere_are_left_out() -> None:
     columns["xyz"] = columns["xyz"].copy()
     columns["xyz"][3], columns["xyz"][4, 1] = np.nan, 1e30
 
-    (points, _, *_) = label_points(LABELS, columns, Grid(SHAPE, ORIGIN, np.ones(3)), LabelRule.parse("sphere:1"))
+    (points, _, *_) = label_points(
+        LABELS, columns, values_of(columns), Grid(SHAPE, ORIGIN, np.ones(3)), LabelRule.parse("sphere:1")
+    )
 
     assert len(points.place_zyx) == 18
     assert np.isfinite(points.place_zyx).all()

@@ -819,7 +819,11 @@ MISTAKES = [
         id="split",
     ),
     pytest.param({"split_by": "date"}, "no split scheme 'date'; found: id, resolution", id="scheme"),
-    pytest.param({"labels": "ceiling"}, "no label rule 'ceiling'; found: stored, floor, nearest", id="label rule"),
+    pytest.param(
+        {"labels": "ceiling"},
+        "no label rule 'ceiling'; found: stored, floor, nearest, sphere:R, gaussian:S, offset",
+        id="label rule",
+    ),
     pytest.param({"columns": ["densty", "atom"]}, f"no column densty; found: {COLUMNS}", id="column"),
     pytest.param({"columns": []}, f"no column is asked for; found: {COLUMNS}", id="no column"),
     pytest.param(
