@@ -23,7 +23,7 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
-from cryodata.errors import CryodataError, DatasetError
+from cryodata.errors import CryodataError, DatasetError, UsageError
 
 SCHEMES = ("http", "https", "s3", "gs", "az")
 
@@ -137,12 +137,13 @@ def _reason(error: Exception) -> tuple[str, bool]:
         return "no path or address that a store can have", True
     kind = re.search(r"kind: (Timeout|Interrupted|Connect)\b", text)
     known = {"Timeout": "no answer in time", "Interrupted": "the connection broke", "Connect": "no connection"}
-    return (known[kind[1]] if kind else type(error).__name__), False
+    return known[kind[1]] if kind else "no usable answer; are address and credentials right?", False
 
 
 @lru_cache(maxsize=16)
 def _client(url: str) -> Any:
-    """The connection pool of a URL."""
+    """The connection pool of a URL. UsageError if the environment does not say all that it needs."""
+    from obstore.exceptions import BaseError
     from obstore.store import from_url
 
     endpoints = [url, *(os.environ.get(name, "") for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"))]
@@ -151,7 +152,13 @@ def _client(url: str) -> Any:
     backoff = {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=2), "base": 2}
     retry = {"max_retries": 2, "backoff": backoff, "retry_timeout": timedelta(seconds=60)}
     # plain http is used if it was asked for, and https never turns into it
-    return from_url(url, client_options={**options, **({"allow_http": True} if plain else {})}, retry_config=retry)
+    options |= {"allow_http": True} if plain else {}
+    try:
+        return from_url(url, client_options=options, retry_config=retry)
+    except (BaseError, ValueError) as error:  # its text may hold what stands in the environment
+        kind = re.search(r"source: (\w+)", str(error))
+        reason = kind[1] if kind else type(error).__name__
+        raise UsageError(f"no store can be opened at {url}: {reason}; are address and environment right?") from None
 
 
 def _do(action: str, url: str, path: str, file: int | None = None, most: int | None = None) -> Any:
@@ -169,10 +176,10 @@ def _do(action: str, url: str, path: str, file: int | None = None, most: int | N
         raise CryodataError(f"{path}: the process that reads {url} ended with the code {done.returncode}") from None
     if "value" in answer:
         return answer["value"]
-    errors: dict[str, Callable[[str], Exception]] = {"missing": FileNotFoundError, "dataset": DatasetError}
-    if answer["error"] == "system":
+    if answer["error"] == "OSError":
         raise OSError(answer["errno"], answer["message"])
-    raise errors[answer["error"]](answer["message"])
+    errors: tuple[type[Exception], ...] = (FileNotFoundError, DatasetError, UsageError)
+    raise next(kind for kind in errors if kind.__name__ == answer["error"])(answer["message"])
 
 
 def main() -> None:
@@ -181,12 +188,10 @@ def main() -> None:
     action, arguments = json.loads(sys.argv[1])
     try:
         answer = {"value": _ACTIONS[action](*arguments)}
-    except FileNotFoundError as error:
-        answer = {"error": "missing", "message": str(error)}
-    except DatasetError as error:
-        answer = {"error": "dataset", "message": str(error)}
+    except (FileNotFoundError, DatasetError, UsageError) as error:
+        answer = {"error": type(error).__name__, "message": str(error)}
     except OSError as error:
-        answer = {"error": "system", "errno": error.errno, "message": error.strerror}
+        answer = {"error": "OSError", "errno": error.errno, "message": error.strerror}
     print(json.dumps(answer))
 
 

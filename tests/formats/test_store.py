@@ -97,6 +97,18 @@ def test_a_server_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest
         copied("http://127.0.0.1:1", "object", tmp_path / "copy")
 
 
+def test_a_store_whose_account_is_not_in_the_environment_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+
+    with pytest.raises(UsageError) as caught:
+        Store("az://container/prefix").size("x")
+
+    assert str(caught.value) == (
+        "no store can be opened at az://container/prefix: MissingAccount; are address and environment right?"
+    )
+
+
 def copied_in_a_fork(url: str, target: Path, results: multiprocessing.Queue[object]) -> None:
     results.put(copied(url, "object", target))
     try:

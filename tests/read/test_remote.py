@@ -323,6 +323,21 @@ def test_what_is_not_there_is_told_with_what_is(root: str) -> None:
         load_dataset("simulated@9.0.0", split="train", root=root)
 
 
+def test_a_wrong_key_is_said_and_none_is_shown(buckets: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = {"AWS_ENDPOINT_URL": buckets["rclone"], "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": "wrong-secret"}
+    for name, value in {**wrong, "AWS_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(name, value)
+    store._client.cache_clear()
+
+    with pytest.raises(DatasetError) as caught:
+        load_dataset("simulated@0.1.0", split="train", root="s3://maps/some/prefix")
+
+    assert str(caught.value) == (
+        "versions/0.1.0.json: can't be read from s3://maps/some/prefix/simulated: the server answered 403 Forbidden; "
+        "are the credentials in the environment right?"
+    )
+
+
 def test_a_cache_that_can_not_be_used_is_said(
     served: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
