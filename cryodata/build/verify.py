@@ -15,17 +15,8 @@ from cryodata.build.verify_tables import Objects, check_all_objects, check_count
 from cryodata.core.schema import Schema
 from cryodata.core.subgrids import SubgridGrid
 from cryodata.errors import DatasetError
-from cryodata.formats.tables import (
-    ATOMS,
-    REJECTED,
-    SUBGRIDS,
-    check_entries,
-    group_of_volume,
-    iterate_groups,
-    read_points,
-    read_table,
-    vectors,
-)
+from cryodata.formats.row_groups import group_of_volume, iterate_groups, read_points
+from cryodata.formats.tables import ATOMS, REJECTED, SUBGRIDS, check_entries, read_table, vectors
 from cryodata.formats.versions import DatasetVersion
 from cryodata.formats.volume_reader import parse_metadata, read_array, stored_array
 from cryodata.formats.volumes import array_path

@@ -11,16 +11,8 @@ import pyarrow as pa
 
 from cryodata.core.layout import FileDigest, tree_digest
 from cryodata.errors import DatasetError
-from cryodata.formats.tables import (
-    ATOMS,
-    ENTRY_COLUMNS,
-    OBJECTS,
-    SUBGRIDS,
-    check_objects,
-    file_digest,
-    read_table,
-    table_rows,
-)
+from cryodata.formats.row_groups import table_rows
+from cryodata.formats.tables import ATOMS, ENTRY_COLUMNS, OBJECTS, SUBGRIDS, check_objects, file_digest, read_table
 from cryodata.formats.versions import DatasetVersion
 
 Objects = Mapping[str, tuple[int, str]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -185,63 +185,19 @@ def read_table(path: Path, schema: pa.Schema | None = None, columns: Sequence[st
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             table = file.read(columns=list(columns) if columns is not None else None)
     except (OSError, pa.ArrowException) as error:
-        raise DatasetError(f"{path.parent.name}/{path.name}: no readable Parquet table ({_why(error)})") from None
+        raise unreadable(path, error) from None
     if schema is not None:
-        _check_schema(path, table.schema, schema)
+        check_schema(path, table.schema, schema)
     return table
 
 
-def table_rows(path: Path, schema: pa.Schema) -> int:
-    """Number of rows of a Parquet file, every page read. Raises DatasetError as `read_table`."""
-    rows = 0
-    for group in iterate_groups(path):
-        _check_schema(path, group.schema, schema)
-        rows += len(group)
-    return rows
-
-
-def _check_schema(path: Path, found: pa.Schema, expected: pa.Schema) -> None:
+def check_schema(path: Path, found: pa.Schema, expected: pa.Schema) -> None:
+    """Raise DatasetError, naming the columns, if a file is of another schema."""
     if found.remove_metadata() != expected:
         raise DatasetError(
             f"{path.parent.name}/{path.name}: columns are {', '.join(found.names)}; "
             f"expected {', '.join(expected.names)} of format 1"
         )
-
-
-def iterate_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """Row groups of a Parquet file one by one. Raises DatasetError if it is damaged."""
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            for group in range(file.num_row_groups):
-                yield file.read_row_group(group, columns=list(columns) if columns is not None else None)
-    except (OSError, pa.ArrowException) as error:
-        raise DatasetError(f"{path.parent.name}/{path.name}: no readable Parquet table ({_why(error)})") from None
-
-
-def group_of_volume(path: Path) -> dict[int, int]:
-    """Row group of each volume in an atoms file, by the statistics of its footer."""
-    try:
-        with pq.ParquetFile(path) as file:
-            groups = [file.metadata.row_group(i).column(0).statistics for i in range(file.num_row_groups)]
-    except (OSError, pa.ArrowException) as error:
-        raise DatasetError(f"{path.parent.name}/{path.name}: no readable Parquet table ({_why(error)})") from None
-    if any(found is None or found.min != found.max for found in groups):
-        raise DatasetError(f"{path.parent.name}/{path.name}: a row group holds several volumes; expected one each")
-    return {int(found.min): number for number, found in enumerate(groups)}
-
-
-def read_points(path: Path, group: int) -> pa.Table:
-    """Label points of one volume: a row group of an atoms file. DatasetError if it is damaged or has gaps."""
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            table = file.read_row_group(group)
-    except (OSError, pa.ArrowException) as error:
-        raise DatasetError(f"{path.parent.name}/{path.name}: no readable Parquet table ({_why(error)})") from None
-    _check_schema(path, table.schema, ATOMS)
-    gaps = [name for name in table.schema.names if table[name].null_count]
-    if gaps:
-        raise DatasetError(f"{path.parent.name}/{path.name}: values missing in {', '.join(gaps)}")
-    return table
 
 
 def vectors(column: pa.ChunkedArray) -> npt.NDArray[Any]:
@@ -258,5 +214,7 @@ def file_digest(path: Path, name: str) -> FileDigest:
     return name, path.stat().st_size, digest.hexdigest()
 
 
-def _why(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+def unreadable(path: Path, error: Exception) -> DatasetError:
+    """What to raise for a file that is no Parquet table or a damaged one."""
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return DatasetError(f"{path.parent.name}/{path.name}: no readable Parquet table ({reason})")

@@ -9,6 +9,7 @@ import hashlib
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -19,17 +20,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cryodata.errors import DatasetError
-from cryodata.formats.tables import (
-    ATOMS,
-    OBJECTS,
-    check_entries,
-    check_objects,
-    file_digest,
-    group_of_volume,
-    read_points,
-    read_table,
-    vectors,
-)
+from cryodata.formats.row_groups import group_of_volume, read_group, read_points, volumes_of_groups
+from cryodata.formats.tables import ATOMS, OBJECTS, check_entries, check_objects, file_digest, read_table, vectors
 from cryodata.formats.versions import DatasetVersion, open_version
 from cryodata.formats.volume_reader import StoredArray, parse_metadata, read_array, stored_array
 from cryodata.formats.volumes import array_path
@@ -97,6 +89,23 @@ class Volumes:
         table = read_points(*self._atom_groups[number]) if number in self._atom_groups else ATOMS.empty_table()
         ids = pa.array([self.entries["entry_id"][number].as_py()] * len(table), pa.string())
         return table.add_column(0, pa.field("entry_id", pa.string()), ids)
+
+    @cached_property
+    def _subgrid_groups(self) -> list[tuple[int, int, Path, int]]:
+        """First and last volume, file and number of each row group of the tables of sub-grids."""
+        paths = [self.opened.table(name) for name in self.opened.tables("subgrids-")]
+        return [(*span, path, group) for path in paths for group, span in enumerate(volumes_of_groups(path))]
+
+    def subgrid_values(self, number: int, columns: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+        """Columns of the table of sub-grids for a volume, in the order of its grid."""
+        found: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in columns}
+        for first, last, path, group in self._subgrid_groups if columns else ():
+            if first <= number <= last:
+                table = read_group(path, group, ["volume", *columns])
+                mine = table["volume"].to_numpy() == number
+                for name, parts in found.items():
+                    parts.append(table[name].to_numpy()[mine])
+        return {name: np.concatenate(parts) for name, parts in found.items()}
 
     def get(self, number: int, rule: str) -> DecodedVolume:
         """A decoded volume with its labels by a rule, as `LabelRule` writes it."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from cryodata.core.schema import ArraySpec
 from cryodata.core.subgrids import Shape, cut_box
-from cryodata.errors import DatasetError, UsageError
+from cryodata.errors import DatasetError
 from cryodata.prepare.draw import OFFSET, OFFSET_MASK, draw
 from cryodata.prepare.labels import VOXEL_RULES, WRITTEN, class_values, settle_all
 from cryodata.prepare.points import BoxPoints, Columns, Grid, Points, label_points

@@ -16,8 +16,8 @@ from cryodata.read.columns import ArrayColumn, array_columns
 from cryodata.read.decode import VersionKey
 from cryodata.read.features import Voxels
 from cryodata.read.hf_examples import STREAMS, Examples, KeyedExamples
+from cryodata.read.plan import StreamPlan
 from cryodata.read.sources import ExampleSource, SubgridSource
-from cryodata.read.stream import StreamPlan
 
 
 class SubgridDataset(datasets.IterableDataset):  # type: ignore[misc]

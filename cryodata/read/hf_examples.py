@@ -16,8 +16,9 @@ import numpy as np
 from datasets.iterable_dataset import _BaseExamplesIterable
 
 from cryodata.errors import UsageError
+from cryodata.read.plan import StreamPlan
 from cryodata.read.sources import ExampleSource
-from cryodata.read.stream import BatchReader, StreamPlan
+from cryodata.read.stream import BatchReader
 
 STREAMS = 8
 "streams of the keyed order, and so the shards that workers can share"

@@ -15,6 +15,7 @@ from cryodata.read import hf
 from cryodata.read.arrow_table import arrow_file
 from cryodata.read.decode import Volumes, volumes_of
 from cryodata.read.hf_examples import STREAMS
+from cryodata.read.plan import StreamPlan
 from cryodata.read.selection import (
     Selection,
     checked_selection,
@@ -24,7 +25,6 @@ from cryodata.read.selection import (
     volumes_of_split,
 )
 from cryodata.read.sources import SubgridSource
-from cryodata.read.stream import StreamPlan
 
 
 def load_dataset(

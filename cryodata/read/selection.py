@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cryodata.core.balance import Balance
 from cryodata.core.subgrids import SubgridGrid
 from cryodata.errors import UsageError
-from cryodata.formats.tables import iterate_groups
+from cryodata.formats.row_groups import iterate_groups
+from cryodata.formats.tables import SUBGRIDS
 from cryodata.formats.versions import DatasetVersion, open_version
 from cryodata.prepare.rules import LabelRule
 from cryodata.read.columns import array_columns, check_volumes_fit
@@ -110,6 +112,22 @@ def _columns(store: Volumes, config: str, rule: str) -> tuple[str, ...]:
         "entries": tuple(store.entries.schema.names),
         "atoms": tuple(store.atoms(0).schema.names) if len(store.entries) else ("entry_id",),
     }[config]
+
+
+def checked_balance(opened: DatasetVersion, selection: Selection, balance: Any) -> Balance | None:
+    """What draws are to follow. UsageError for columns that the table of sub-grids has not, or has for other boxes."""
+    if balance is None:
+        return None
+    parsed, manifest = Balance.parse(balance), opened.manifest
+    known = [field.name for field in SUBGRIDS if field.name not in ("volume", "start_zyx")]
+    missing = [column for column in parsed.columns if column not in known]
+    if missing:
+        raise UsageError(f"balance: no column {', '.join(missing)} of sub-grids; found: {', '.join(known)}")
+    if parsed.columns and (selection.box, selection.core) != (manifest.box, manifest.core):
+        raise UsageError(
+            f"balance= looks at the table of sub-grids, which has box {manifest.box}, core {manifest.core}"
+        )
+    return parsed
 
 
 def source_of(store: Volumes, selection: Selection, volumes: npt.NDArray[np.int32]) -> ExampleSource:

@@ -12,14 +12,28 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cryodata.core.balance import Balance
 from cryodata.core.layout import canonical_json
-from cryodata.core.schema import ArraySpec
 from cryodata.core.subgrids import SubgridGrid
-from cryodata.read.columns import array_columns
+from cryodata.read.columns import ArrayColumn, array_columns
 from cryodata.read.decode import VersionKey, volumes_of
+
+ROTATE = (False, True, "so3")
+"not at all, by one of the 24 rotations that take a cube to itself, by any rotation"
 
 SUBGRID_IDS = ("entry_id", "emdb_id", "pdb_id", "resolution")
 "entry columns that every sub-grid and volume example carries"
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How often sub-grids of a stream come, and how they are turned."""
+
+    rotate: bool | str = False
+    "one of ROTATE"
+
+    balance: Balance | None = None
+    "what the number of draws follows; None: every sub-grid comes once"
 
 
 class ExampleSource(Protocol):
@@ -66,10 +80,16 @@ class SubgridSource:
         return _hash(self.key, self.volumes, [self.box, self.core, kept])
 
     @property
-    def arrays(self) -> tuple[ArraySpec, ...]:
+    def arrays(self) -> dict[str, ArrayColumn]:
         """The columns that are voxels."""
+        known = array_columns(volumes_of(self.key).opened.manifest.schema, self.rule)
+        return {name: known[name] for name in self.columns if name in known}
+
+    @property
+    def density(self) -> frozenset[str]:
+        """The columns that are cut from volumes."""
         schema = volumes_of(self.key).opened.manifest.schema
-        return tuple(array for array in schema.arrays if array.name in self.columns)
+        return frozenset(array.name for array in schema.arrays if array.role != "label" and array.name in self.columns)
 
     def places(self, volume: int, kept: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Numbers of sub-grids in the grid of the volume in row `volume` of `volumes`, from those among the kept."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -14,16 +13,13 @@ import numpy.typing as npt
 from cryodata.core.order import EpochOrder
 from cryodata.core.subgrids import SubgridGrid
 from cryodata.errors import UsageError
-from cryodata.read import kernels
 from cryodata.read.decode import volumes_of
-from cryodata.read.pool import BLOCKS_HELD, Pool, Served
+from cryodata.read.fill import PROBABILITY, ROTATION, START, fill
+from cryodata.read.plan import StreamPlan
+from cryodata.read.pool import BLOCKS_HELD, Pool
 from cryodata.read.shared import SharedMemory
 from cryodata.read.slots import OwnSlots, SharedSlots, Slots
-from cryodata.read.sources import SUBGRID_IDS, SubgridSource
-
-STATE_FORMAT = 1
-
-REMAINDERS = ("drop", "keep")
+from cryodata.read.sources import SUBGRID_IDS
 
 Layout = tuple[tuple[int, ...], np.dtype[Any]]
 "shape and type of an array"
@@ -35,62 +31,6 @@ New = Callable[[Mapping[str, Layout]], dict[str, npt.NDArray[Any]]]
 def new_arrays(layouts: Mapping[str, Layout]) -> dict[str, npt.NDArray[Any]]:
     """Arrays of the caller's own."""
     return {name: np.empty(shape, dtype) for name, (shape, dtype) in layouts.items()}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class StreamPlan:
-    """Everything that the order of a stream follows from, but the epoch and the place in it."""
-
-    source: SubgridSource
-    batch_size: int
-    "samples of a global batch, over all ranks"
-
-    seed: int
-    shuffle: bool
-    streams: int
-    "canonical streams; they divide the batch, and ranks divide them"
-
-    pool_volumes: int
-    "volumes whose sub-grids are mixed, over all streams"
-
-    remainder: str
-    "drop: batches are whole; keep: every sub-grid exactly once, the last batches short"
-
-    def __post_init__(self) -> None:
-        if self.remainder not in REMAINDERS:
-            raise UsageError(f"remainder='{self.remainder}'; expected one of {', '.join(REMAINDERS)}")
-        if self.streams < 1 or self.batch_size < 1 or self.batch_size % self.streams:
-            fitting = [n for n in range(1, min(self.batch_size, 64) + 1) if self.batch_size % n == 0]
-            raise UsageError(
-                f"batch_size={self.batch_size} is not a multiple of streams={self.streams}; streams may be {fitting}"
-            )
-        if self.pool_volumes < 1 or self.pool_volumes % self.streams:
-            raise UsageError(f"pool_volumes={self.pool_volumes} is not a multiple of streams={self.streams}")
-
-    def counts(self) -> npt.NDArray[np.int64]:
-        """Kept sub-grids of each volume of the split, int64 (volumes,)."""
-        source = self.source
-        if source.kept is not None:
-            return np.array([len(source.kept[int(volume)]) for volume in source.volumes], dtype=np.int64)
-        shapes = volumes_of(source.key).entries["shape_zyx"]
-        grids = (SubgridGrid.uniform(shapes[int(volume)].as_py(), source.box, source.core) for volume in source.volumes)
-        return np.array([len(grid) for grid in grids], dtype=np.int64)
-
-    def identity(self) -> dict[str, Any]:
-        """What a stored state must agree with: dataset, filter, seed and the shape of the batches."""
-        return {
-            "format": STATE_FORMAT,
-            "manifest": self.source.key.sha256,
-            "filter": self.source.selected,
-            "seed": self.seed,
-            "shuffle": self.shuffle,
-            "streams": self.streams,
-            "pool_volumes": self.pool_volumes,
-            "batch_size": self.batch_size,
-            "remainder": self.remainder,
-            "box": self.source.box,
-            "core": self.source.core,
-        }
 
 
 class BatchReader:
@@ -165,7 +105,7 @@ class BatchReader:
         """
         order = self.order(epoch)
         own = self._unused.pop() if self._unused else OwnSlots(*self.slots)
-        pool = Pool(self.plan.source, order, self.mine, slots if slots is not None else own)
+        pool = Pool(self.plan.source, self.plan.sampling, order, self.mine, slots if slots is not None else own)
         part = self.plan.batch_size // self.plan.streams
         try:
             for stream in self.mine:  # what the first batch needs comes before what the second may
@@ -194,14 +134,21 @@ class BatchReader:
 
     def layouts(self, count: int) -> dict[str, Layout]:
         """Shape and type of the arrays of a batch of `count` samples."""
-        box = (self.plan.source.box,) * 3
-        found: dict[str, Layout] = {a.name: ((count, *box), np.dtype(a.dtype)) for a in self.plan.source.arrays}
-        return found | {"start_zyx": ((count, 3), np.dtype(np.int32))}
+        box, sampling = (self.plan.source.box,) * 3, self.plan.sampling
+        found: dict[str, Layout] = {
+            name: ((count, *array.shape(box)), np.dtype(array.dtype)) for name, array in self.plan.source.arrays.items()
+        }
+        found[START] = (count, 3), np.dtype(np.int32)
+        if sampling.balance is not None:
+            found[PROBABILITY] = (count,), np.dtype(np.float64)
+        if sampling.rotate:
+            found[ROTATION] = (count, 3, 3), np.dtype(np.float64)
+        return found
 
     def _batch(
         self, pool: Pool, spans: Mapping[int, tuple[int, int]], arrays: dict[str, npt.NDArray[Any]]
     ) -> dict[str, Any]:
-        rows = np.zeros(len(arrays["start_zyx"]), dtype=np.int64)
+        rows, density = np.zeros(len(arrays[START]), dtype=np.int64), self.plan.source.density
         done = 0
         for stream, (position, end) in spans.items():
             while position < end:
@@ -210,7 +157,8 @@ class BatchReader:
                 # cut before the next block is asked for: its decoding takes the slots of this one
                 served, here = pool.block(stream, block), slice(position - first, min(end, last) - first)
                 there = slice(done, done + here.stop - here.start)
-                self._fill(arrays, there, served, here, pool.slots.voxels)
+                part = {name: array[there] for name, array in arrays.items()}
+                fill(part, served, here, pool.slots.voxels, density)
                 rows[there] = served.row[here]
                 position, done = min(end, last), there.stop
         given: dict[str, Any] = {
@@ -218,19 +166,8 @@ class BatchReader:
         }
         if "resolution" in given:
             given["resolution"] = np.array(given["resolution"], dtype=np.float64)
-        return {name: arrays[name] if name in arrays else given[name] for name in self.plan.source.columns}
-
-    def _fill(
-        self, arrays: dict[str, npt.NDArray[Any]], there: slice, served: Served, here: slice, voxels: npt.NDArray[Any]
-    ) -> None:
-        """Write some of what a block serves into their place in a batch."""
-        arrays["start_zyx"][there] = served.start_zyx[here]
-        for array in self.plan.source.arrays:
-            if array.role != "label":
-                kernels.cut(arrays[array.name][there], voxels, served.first[here], served.strides[here])
-            else:
-                first, last, place, values = served.labels[array.name]
-                kernels.scatter(arrays[array.name][there], first[here], last[here], place, values)
+        extra = [name for name in (PROBABILITY, ROTATION) if name in arrays]
+        return {name: arrays.get(name, given.get(name)) for name in (*self.plan.source.columns, *extra)}
 
     @cached_property
     def _entry_columns(self) -> dict[str, list[Any]]:
@@ -256,13 +193,3 @@ class BatchReader:
                     f"remainder='keep': the last batch would leave rank {rank} of {world_size} without a sample; "
                     "use remainder='drop' or another batch_size"
                 )
-
-
-def checked_state(state: Mapping[str, Any], plan: StreamPlan) -> tuple[int, int]:
-    """Epoch and next batch of a stored state. Raises UsageError, naming what differs, if it is of another stream."""
-    expected = plan.identity()
-    wrong = {key: (state.get(key), value) for key, value in expected.items() if state.get(key) != value}
-    if wrong:
-        found = "; ".join(f"{key} is {theirs!r} in the state, {mine!r} here" for key, (theirs, mine) in wrong.items())
-        raise UsageError(f"the state is of another stream: {found}")
-    return int(state["epoch"]), int(state["next_batch"])

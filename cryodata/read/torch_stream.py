@@ -12,11 +12,12 @@ from torch.utils.data import IterableDataset, get_worker_info
 from cryodata.errors import UsageError
 from cryodata.read import kernels, shared
 from cryodata.read.decode import volumes_of
-from cryodata.read.selection import checked_selection, open_dataset, source_of, volumes_of_split
+from cryodata.read.plan import StreamPlan, checked_state
+from cryodata.read.selection import checked_balance, checked_selection, open_dataset, source_of, volumes_of_split
 from cryodata.read.shared import SharedMemory
 from cryodata.read.slots import fills_of
-from cryodata.read.sources import SubgridSource
-from cryodata.read.stream import BatchReader, Layout, StreamPlan, checked_state, new_arrays
+from cryodata.read.sources import Sampling, SubgridSource
+from cryodata.read.stream import BatchReader, Layout, new_arrays
 from cryodata.read.torch_ring import Lease, Ring, SharedBatch, placed, tensors_of
 
 
@@ -61,6 +62,8 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
         core: int | None = None,
         columns: Sequence[str] | None = None,
         filter: Any = None,
+        balance: Any = None,
+        rotate: bool | str = False,
     ) -> None:
         super().__init__()
         opened = open_dataset(os.fspath(name), revision, root)
@@ -71,7 +74,8 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
             raise UsageError("a stream serves sub-grids")
         if rank is None or world_size is None:
             rank, world_size = _distributed()
-        plan = StreamPlan(source, batch_size, seed, shuffle, streams, pool_volumes or streams, remainder)
+        sampling = Sampling(rotate, checked_balance(opened, selection, balance))
+        plan = StreamPlan(source, batch_size, seed, shuffle, streams, pool_volumes or streams, remainder, sampling)
         self._reader = BatchReader.of_rank(plan, rank, world_size)
         # epoch and first batch, shared so that workers that live on hear of set_epoch
         self._begin = torch.zeros(2, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]

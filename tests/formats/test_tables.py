@@ -12,7 +12,8 @@ import pytest
 
 from cryodata.build.dataset import Report
 from cryodata.errors import DatasetError
-from cryodata.formats.tables import ATOMS, SUBGRIDS, group_of_volume, read_table, write_groups, write_table
+from cryodata.formats.row_groups import group_of_volume
+from cryodata.formats.tables import ATOMS, SUBGRIDS, read_table, write_groups, write_table
 
 
 def tables(simulated: Report) -> Path:

@@ -1,0 +1,74 @@
+"""Tables read a row group at a time: a dataset's tables may be larger than memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cryodata.errors import DatasetError
+from cryodata.formats.tables import ATOMS, check_schema, unreadable
+
+
+def table_rows(path: Path, schema: pa.Schema) -> int:
+    """Number of rows of a Parquet file, every page read. Raises DatasetError as `read_table`."""
+    rows = 0
+    for group in iterate_groups(path):
+        check_schema(path, group.schema, schema)
+        rows += len(group)
+    return rows
+
+
+def iterate_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """Row groups of a Parquet file one by one. Raises DatasetError if it is damaged."""
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group, columns=list(columns) if columns is not None else None)
+    except (OSError, pa.ArrowException) as error:
+        raise unreadable(path, error) from None
+
+
+def volumes_of_groups(path: Path) -> list[tuple[int, int]]:
+    """First and last volume of each row group of a table sorted by volume, by the statistics of its footer."""
+    try:
+        with pq.ParquetFile(path) as file:
+            groups = [file.metadata.row_group(i).column(0).statistics for i in range(file.num_row_groups)]
+    except (OSError, pa.ArrowException) as error:
+        raise unreadable(path, error) from None
+    if any(found is None for found in groups):
+        raise DatasetError(f"{path.parent.name}/{path.name}: row groups do not tell their volumes")
+    return [(int(found.min), int(found.max)) for found in groups]
+
+
+def group_of_volume(path: Path) -> dict[int, int]:
+    """Row group of each volume in an atoms file."""
+    groups = volumes_of_groups(path)
+    if any(first != last for first, last in groups):
+        raise DatasetError(f"{path.parent.name}/{path.name}: a row group holds several volumes; expected one each")
+    return {first: number for number, (first, _) in enumerate(groups)}
+
+
+def read_group(path: Path, group: int, columns: Sequence[str]) -> pa.Table:
+    """Some columns of one row group. Raises DatasetError if it is damaged."""
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            return file.read_row_group(group, columns=list(columns))
+    except (OSError, pa.ArrowException) as error:
+        raise unreadable(path, error) from None
+
+
+def read_points(path: Path, group: int) -> pa.Table:
+    """Label points of one volume: a row group of an atoms file. DatasetError if it is damaged or has gaps."""
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            table = file.read_row_group(group)
+    except (OSError, pa.ArrowException) as error:
+        raise unreadable(path, error) from None
+    check_schema(path, table.schema, ATOMS)
+    gaps = [name for name in table.schema.names if table[name].null_count]
+    if gaps:
+        raise DatasetError(f"{path.parent.name}/{path.name}: values missing in {', '.join(gaps)}")
+    return table

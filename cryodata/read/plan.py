@@ -1,0 +1,90 @@
+"""What the order of a stream follows from, and what a stored state must agree with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cryodata.core.subgrids import SubgridGrid
+from cryodata.errors import UsageError
+from cryodata.read.decode import volumes_of
+from cryodata.read.sources import ROTATE, Sampling, SubgridSource
+
+STATE_FORMAT = 1
+
+REMAINDERS = ("drop", "keep")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StreamPlan:
+    """Everything that the order of a stream follows from, but the epoch and the place in it."""
+
+    source: SubgridSource
+    batch_size: int
+    "samples of a global batch, over all ranks"
+
+    seed: int
+    shuffle: bool
+    streams: int
+    "canonical streams; they divide the batch, and ranks divide them"
+
+    pool_volumes: int
+    "volumes whose sub-grids are mixed, over all streams"
+
+    remainder: str
+    "drop: batches are whole; keep: every sub-grid exactly once, the last batches short"
+
+    sampling: Sampling = Sampling()
+
+    def __post_init__(self) -> None:
+        if self.sampling.rotate not in ROTATE:
+            raise UsageError(f"rotate={self.sampling.rotate!r}; expected one of {', '.join(map(repr, ROTATE))}")
+        if self.remainder not in REMAINDERS:
+            raise UsageError(f"remainder='{self.remainder}'; expected one of {', '.join(REMAINDERS)}")
+        if self.streams < 1 or self.batch_size < 1 or self.batch_size % self.streams:
+            fitting = [n for n in range(1, min(self.batch_size, 64) + 1) if self.batch_size % n == 0]
+            raise UsageError(
+                f"batch_size={self.batch_size} is not a multiple of streams={self.streams}; streams may be {fitting}"
+            )
+        if self.pool_volumes < 1 or self.pool_volumes % self.streams:
+            raise UsageError(f"pool_volumes={self.pool_volumes} is not a multiple of streams={self.streams}")
+
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Kept sub-grids of each volume of the split, int64 (volumes,)."""
+        source = self.source
+        if source.kept is not None:
+            return np.array([len(source.kept[int(volume)]) for volume in source.volumes], dtype=np.int64)
+        shapes = volumes_of(source.key).entries["shape_zyx"]
+        grids = (SubgridGrid.uniform(shapes[int(volume)].as_py(), source.box, source.core) for volume in source.volumes)
+        return np.array([len(grid) for grid in grids], dtype=np.int64)
+
+    def identity(self) -> dict[str, Any]:
+        """What a stored state must agree with: dataset, filter, seed and the shape of the batches."""
+        return {
+            "format": STATE_FORMAT,
+            "manifest": self.source.key.sha256,
+            "filter": self.source.selected,
+            "seed": self.seed,
+            "shuffle": self.shuffle,
+            "streams": self.streams,
+            "pool_volumes": self.pool_volumes,
+            "batch_size": self.batch_size,
+            "remainder": self.remainder,
+            "box": self.source.box,
+            "core": self.source.core,
+            **({"balance": str(self.sampling.balance)} if self.sampling.balance else {}),
+        }
+
+
+def checked_state(state: Mapping[str, Any], plan: StreamPlan) -> tuple[int, int]:
+    """Epoch and next batch of a stored state. Raises UsageError, naming what differs, if it is of another stream."""
+    expected = plan.identity()
+    wrong = {key: (state.get(key), value) for key, value in expected.items() if state.get(key) != value}
+    if wrong:
+        found = "; ".join(f"{key} is {theirs!r} in the state, {mine!r} here" for key, (theirs, mine) in wrong.items())
+        raise UsageError(f"the state is of another stream: {found}")
+    return int(state["epoch"]), int(state["next_batch"])
