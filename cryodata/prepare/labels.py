@@ -99,8 +99,8 @@ def class_values(array: ArraySpec, columns: Mapping[str, npt.NDArray[np.generic]
     if source.dtype.kind in "iu":
         values = source.astype(np.uint8)
     else:
-        names, codes = np.unique(source, return_inverse=True)
-        values = np.array([array.values.get(str(name), 0) for name in names], dtype=np.uint8)[codes]
+        known = array.values
+        values = np.array([known.get(str(name), 0) for name in source.tolist()], dtype=np.uint8)
     carries = np.isin(columns["atom"], array.atoms) if array.atoms else np.ones(len(values), dtype=np.bool_)
     return np.where(carries, values, 0).astype(np.uint8)
 
