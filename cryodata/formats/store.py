@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from cryodata.errors import CryodataError, DatasetError, UsageError
@@ -162,11 +163,14 @@ def _client(url: str) -> Any:
 
 
 def _do(action: str, url: str, path: str, file: int | None = None, most: int | None = None) -> Any:
+    """Do a request here, or where a fork forbids that, in a process of its own."""
     arguments = [url, path] if file is None else [url, path, file, most]
     if os.getpid() == _IMPORTED_IN:
         return _ACTIONS[action](*arguments)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(part for part in sys.path if part)}
-    command = [sys.executable, "-m", "cryodata.formats.store", json.dumps([action, arguments])]
+    # without the work of `site`, a third faster; what it would have found is in the path already
+    modules = [*filter(None, sys.path), str(Path(__file__).parents[2])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(modules)}
+    command = [sys.executable, "-S", "-m", "cryodata.formats.store", json.dumps([action, arguments])]
     done = subprocess.run(
         command, stdout=subprocess.PIPE, env=environment, pass_fds=[] if file is None else [file], check=False
     )
