@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from torch.utils.data import DataLoader
 
 from cryodata import load_dataset
-from cryodata.build.dataset import Report
+from cryodata.build.dataset import Report, Request, build
 from cryodata.core.rotations import ROTATIONS, rotated, sample_trilinear
 from cryodata.errors import UsageError
 from cryodata.torch import SubgridStream
@@ -56,13 +57,21 @@ def place(sample: dict[str, Any]) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def atoms(simulated: Report) -> dict[str, np.ndarray]:
-    """By entry, fractional indices z, y, x of its labelled atoms."""
+def many_atoms(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """Two maps with 1,440 labelled atoms: means over them are sharp."""
+    settings = ("maps=2", "residues=480", "resolution=3.5")
+    return build(Request("simulated", tmp_path_factory.mktemp("many"), version="0.1.0", settings=settings))
+
+
+@pytest.fixture(scope="module")
+def atoms(simulated: Report, many_atoms: Report) -> dict[tuple[Path, str], np.ndarray]:
+    """By dataset and entry, fractional indices z, y, x of its labelled atoms."""
     found = {}
-    for entry in load_dataset(simulated.folder, "entries", split="train"):
-        table = load_dataset(simulated.folder, "atoms", split="train", filter=[("entry_id", "==", entry["entry_id"])])
-        xyz = np.array(table["xyz"])
-        found[entry["entry_id"]] = ((xyz - np.array(entry["origin_xyz"])) / np.array(entry["voxel_size_xyz"]))[:, ::-1]
+    for folder in (simulated.folder, many_atoms.folder):
+        for entry in load_dataset(folder, "entries", split="train"):
+            table = load_dataset(folder, "atoms", split="train", filter=[("entry_id", "==", entry["entry_id"])])
+            index = (np.array(table["xyz"]) - np.array(entry["origin_xyz"])) / np.array(entry["voxel_size_xyz"])
+            found[folder, entry["entry_id"]] = index[:, ::-1]
     return found
 
 
@@ -93,10 +102,10 @@ def test_a_rotated_sample_is_the_rotated_sub_grid(stream: Make) -> None:
     assert len(numbers) == 24  # each comes up in 216 samples
 
 
-def check_labels(sample: dict[str, Any], atoms: Any, rule: str, gathered: list[np.ndarray]) -> None:
+def check_labels(sample: dict[str, Any], index: np.ndarray, rule: str, gathered: list[np.ndarray]) -> None:
     """Atom labels are where the rule puts the rotated atoms and nowhere else; distances are gathered."""
     centre = (BOX - 1) / 2
-    turned = (atoms[sample["entry_id"]] - sample["start_zyx"] - centre) @ sample["rotation"].T + centre
+    turned = (index - sample["start_zyx"] - centre) @ sample["rotation"].T + centre
     voxel = np.floor(turned if rule == "floor" else turned + 0.5).astype(int)
     inside = np.all((voxel >= 0) & (voxel < BOX), axis=1)
     labels = {tuple(v) for v in np.argwhere(sample["atom"] > 0)}
@@ -107,15 +116,22 @@ def check_labels(sample: dict[str, Any], atoms: Any, rule: str, gathered: list[n
 
 @pytest.mark.parametrize(("rule", "shift"), [("floor", -0.5), ("nearest", 0.0)])
 def test_after_each_rotation_labels_lie_by_the_rule_on_the_rotated_atoms(
-    stream: Make, atoms: Any, rule: str, shift: float
+    many_atoms: Report, atoms: Any, rule: str, shift: float
 ) -> None:
-    opened = stream(rotate=True, labels=rule, columns=["entry_id", "start_zyx", "atom"])
+    opened = SubgridStream(
+        many_atoms.folder,
+        split="train",
+        batch_size=24,
+        rotate=True,
+        labels=rule,
+        columns=["entry_id", "start_zyx", "atom"],
+    )
     gathered: list[list[np.ndarray]] = [[] for _ in ROTATIONS]
     for epoch in range(12):
         opened.set_epoch(epoch)
         for sample in samples(opened):
             (number,) = np.flatnonzero((sample["rotation"] == ROTATIONS).all(axis=(1, 2)))
-            check_labels(sample, atoms, rule, gathered[number])
+            check_labels(sample, atoms[many_atoms.folder, sample["entry_id"]], rule, gathered[number])
 
     for number, distances in enumerate(gathered):
         mean = np.concatenate(distances).mean(axis=0)
@@ -129,7 +145,7 @@ def test_any_rotation_turns_density_and_labels_together(stream: Make, simulated:
         centre = sample["start_zyx"] + (BOX - 1) / 2
         expected = sample_trilinear(volumes[sample["entry_id"]], centre, sample["rotation"], BOX)
         np.testing.assert_allclose(sample["density"], expected, atol=1e-6)
-        check_labels(sample, atoms, "nearest", [])
+        check_labels(sample, atoms[simulated.folder, sample["entry_id"]], "nearest", [])
 
 
 def test_rotations_follow_from_seed_and_epoch_whatever_the_workers(stream: Make) -> None:
