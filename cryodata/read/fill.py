@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,9 @@ from cryodata.read.served import Near, Served
 
 START, PROBABILITY, ROTATION = "start_zyx", "probability", "rotation"
 "columns that are arrays but no voxels; the last two where a stream is balanced or rotated"
+
+DRAWN_VOXELS, DRAWN_POINTS = 1 << 18, 1 << 14
+"labels are drawn for as many boxes at a time as have so many voxels and points; for one at least"
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -40,8 +43,22 @@ def fill(arrays: Arrays, served: Served, here: slice, voxels: npt.NDArray[Any], 
         if name in arrays:
             kernels.scatter(arrays[name], written.first[here], written.last[here], written.place, written.values)
     if served.near:
-        labels = arrays.keys() - density - {START, PROBABILITY, ROTATION}
-        _draw({name: arrays[name] for name in labels}, served, here)
+        labels = {name: arrays[name] for name in arrays.keys() - density - {START, PROBABILITY, ROTATION}}
+        for part in _parts(served, here, next(iter(labels.values())).shape[-1]) if labels else ():
+            there = slice(part.start - here.start, part.stop - here.start)
+            _draw({name: array[there] for name, array in labels.items()}, served, part)
+
+
+def _parts(served: Served, here: slice, box: int) -> Iterator[slice]:
+    """Boxes whose labels are drawn together, so that the scratch of it stays small."""
+    points = np.sum([near.last[here] - near.first[here] for near in served.near], axis=0)
+    done, first = 0, here.start
+    for place, count in enumerate(points.tolist(), here.start):
+        if place > first and (done + count > DRAWN_POINTS or (place + 1 - first) * box**3 > DRAWN_VOXELS):
+            yield slice(first, place)
+            done, first = 0, place
+        done += count
+    yield slice(first, here.stop)
 
 
 def _turn(out: npt.NDArray[Any], served: Served, here: slice) -> None:

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from cryodata.core.order import EpochOrder
-from cryodata.core.subgrids import SubgridGrid
 from cryodata.errors import UsageError
 from cryodata.read.decode import volumes_of
 from cryodata.read.fill import PROBABILITY, ROTATION, START, fill
+from cryodata.read.memory import Memory, memory_needed, slots_needed
 from cryodata.read.plan import StreamPlan
-from cryodata.read.pool import BLOCKS_HELD, Pool
+from cryodata.read.pool import Pool, blocks_held
 from cryodata.read.shared import SharedMemory
 from cryodata.read.slots import OwnSlots, SharedSlots, Slots
 from cryodata.read.sources import SUBGRID_IDS
@@ -40,8 +40,8 @@ class BatchReader:
         self.plan = plan
         self.mine = tuple(mine)
         self.counts = plan.counts()
-        self._unused: list[OwnSlots] = []
-        "slots of this process that no pass uses: the next one does"
+        self._unused: list[tuple[int, OwnSlots]] = []
+        "slots of this process that no pass uses, for so many blocks of a stream: the next one does"
 
         self._shared: SharedSlots | None = None
         self.decodes = 0
@@ -81,20 +81,18 @@ class BatchReader:
         """Sub-grids that an epoch leaves out, over all ranks."""
         return sum(self._lengths()) - len(self) * self.plan.batch_size if self.plan.remainder == "drop" else 0
 
-    @property
-    def slots(self) -> tuple[int, int, np.dtype[Any]]:
-        """Decoded volumes held at a time on this rank, values of the largest with its frame, and their type."""
-        source = self.plan.source
-        store = volumes_of(source.key)
-        shapes = store.entries["shape_zyx"].take(source.volumes).to_pylist()
-        sizes = (math.prod(SubgridGrid.uniform(shape, source.box, source.core).padded_zyx) for shape in shapes)
-        number = BLOCKS_HELD * len(self.mine) * (self.plan.pool_volumes // self.plan.streams)
-        return number, max(sizes, default=0), store.density_dtype
+    def memory(self, workers: int = 0) -> Memory:
+        """Most memory that reading takes on this rank, by what takes it.
 
-    def pool_bytes(self) -> int:
-        """Most memory that decoded volumes take at a time on this rank: served ones and those decoded ahead."""
-        number, size, dtype = self.slots
-        return number * size * dtype.itemsize
+        workers: of a DataLoader; 0 reads in this process.
+        """
+        largest = self.layouts(self.largest_batch).values()
+        batch = sum(math.prod(shape) * dtype.itemsize for shape, dtype in largest)
+        return memory_needed(self.plan, len(self.mine), self.counts, batch, workers)
+
+    def pool_bytes(self, workers: int = 0) -> int:
+        """Most bytes that reading takes on this rank: the total of `memory`."""
+        return self.memory(workers).total
 
     def batches(
         self, epoch: int, first: int = 0, step: int = 1, slots: Slots | None = None, new: New = new_arrays
@@ -104,8 +102,11 @@ class BatchReader:
         slots: where volumes are decoded to, if not to this process' own; new: makes the arrays of a batch.
         """
         order = self.order(epoch)
-        own = self._unused.pop() if self._unused else OwnSlots(*self.slots)
-        pool = Pool(self.plan.source, self.plan.sampling, order, self.mine, slots if slots is not None else own)
+        held = blocks_held(shared=slots is not None)
+        own: OwnSlots | None = None
+        if slots is None:
+            slots = own = self._own_slots(held)
+        pool = Pool(self.plan.source, self.plan.sampling, order, self.mine, slots, held)
         part = self.plan.batch_size // self.plan.streams
         try:
             for stream in self.mine:  # what the first batch needs comes before what the second may
@@ -118,14 +119,22 @@ class BatchReader:
                     yield number, self._batch(pool, spans, new(self.layouts(count)))
         finally:
             pool.close()
-            self.decodes, own.fills = self.decodes + own.fills, 0
-            self._unused.append(own)
+            if own is not None:
+                self.decodes, own.fills = self.decodes + own.fills, 0
+                self._unused.append((held, own))
 
     def shared_slots(self, memory: SharedMemory) -> SharedSlots:
         """Slots for `batches` that other workers of this rank use too."""
         if self._shared is None:
-            self._shared = SharedSlots(memory, *self.slots)
+            self._shared = SharedSlots(memory, *slots_needed(self.plan, len(self.mine), blocks_held(shared=True)))
         return self._shared
+
+    def _own_slots(self, held: int) -> OwnSlots:
+        while self._unused:
+            found, slots = self._unused.pop()
+            if found == held:
+                return slots
+        return OwnSlots(*slots_needed(self.plan, len(self.mine), held))
 
     @property
     def largest_batch(self) -> int:
