@@ -129,8 +129,9 @@ class KeyedExamples(_Typed):
                 yield f"{number}-{sample}", {name: _item(values[sample]) for name, values in batch.items()}
 
     def shuffle_data_sources(self, generator: np.random.Generator) -> KeyedExamples:
-        """Another epoch of the same order: `set_epoch` comes this way."""
-        epoch = int(deepcopy(generator).integers(2**62))
+        """Another epoch of the same order: `set_epoch(n)` comes this way, as a generator seeded with n."""
+        seeded = generator.bit_generator.seed_seq.entropy  # type: ignore[attr-defined]
+        epoch = seeded if isinstance(seeded, int) else int(deepcopy(generator).integers(2**62))
         return KeyedExamples(self.plan, self.mine, self._features, self.whole, epoch)
 
     def shard_data_sources(self, num_shards: int, index: int, contiguous: bool = True) -> KeyedExamples:
