@@ -41,7 +41,7 @@ def fill(arrays: Arrays, served: Served, here: slice, voxels: npt.NDArray[Any], 
             kernels.scatter(arrays[name], written.first[here], written.last[here], written.place, written.values)
     if served.near:
         labels = arrays.keys() - density - {START, PROBABILITY, ROTATION}
-        _draw({name: arrays[name] for name in labels}, served, here)
+        draw_labels({name: arrays[name] for name in labels}, served, here)
 
 
 def _turn(out: npt.NDArray[Any], served: Served, here: slice) -> None:
@@ -55,8 +55,8 @@ def _turn(out: npt.NDArray[Any], served: Served, here: slice) -> None:
         cube[...] = sample_trilinear(volume.voxels, start + volume.grid.margin + (box - 1) / 2, turn, box)
 
 
-def _draw(out: Arrays, served: Served, here: slice) -> None:
-    """Labels from atoms: rotated first, then the rule."""
+def draw_labels(out: Arrays, served: Served, here: slice) -> None:
+    """Labels from atoms: rotated first, then the rule. out: label columns of some of what is served."""
     box = next(iter(out.values())).shape[-1]
     volumes, which = served.volumes, served.volume[here]
     labels = [volume.labels for volume in volumes if volume.labels is not None]
@@ -65,12 +65,18 @@ def _draw(out: Arrays, served: Served, here: slice) -> None:
     sizes = np.array([label.voxel_size_zyx for label in labels])[which]
     inside: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None
     inside = np.maximum(0, -start), np.minimum(box, shapes - start)
-    turn = served.turn[here] if served.turn is not None else None
-    if turn is not None:
+    if served.turn is not None:
+        turn = served.turn[here]
         sizes = np.take_along_axis(sizes, AXES[turn], axis=1) if turn.ndim == 1 else sizes
         inside = rotate_bounds(*inside, turn, box) if turn.ndim == 1 else None
-    draw(labels[0].rule, [_in_boxes(near, here, start, turn, box) for near in served.near], out, sizes, inside,
-         labels[0].recipe)  # fmt: skip
+    draw(labels[0].rule, boxes_near(served, here, box), out, sizes, inside, labels[0].recipe)
+
+
+def boxes_near(served: Served, here: slice, box: int) -> list[BoxPoints]:
+    """The atoms in and around some boxes, rotated with them; by labels that the same of them compete for."""
+    start = served.start_zyx[here].astype(np.int64)
+    turn = served.turn[here] if served.turn is not None else None
+    return [_in_boxes(near, here, start, turn, box) for near in served.near]
 
 
 def _in_boxes(

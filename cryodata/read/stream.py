@@ -17,6 +17,7 @@ from cryodata.read.decode import volumes_of
 from cryodata.read.fill import PROBABILITY, ROTATION, START, fill
 from cryodata.read.plan import StreamPlan
 from cryodata.read.pool import BLOCKS_HELD, Pool
+from cryodata.read.served import Served
 from cryodata.read.shared import SharedMemory
 from cryodata.read.slots import OwnSlots, SharedSlots, Slots
 from cryodata.read.sources import SUBGRID_IDS
@@ -24,8 +25,11 @@ from cryodata.read.sources import SUBGRID_IDS
 Layout = tuple[tuple[int, ...], np.dtype[Any]]
 "shape and type of an array"
 
-New = Callable[[Mapping[str, Layout]], dict[str, npt.NDArray[Any]]]
+New = Callable[[Mapping[str, Layout]], dict[str, Any]]
 "makes the arrays of a batch, by name; what they hold does not matter"
+
+Fill = Callable[[Mapping[str, Any], Served, slice, npt.NDArray[Any], frozenset[str]], None]
+"writes some of what is served into them, as `fill` does"
 
 
 def new_arrays(layouts: Mapping[str, Layout]) -> dict[str, npt.NDArray[Any]]:
@@ -97,11 +101,18 @@ class BatchReader:
         return number * size * dtype.itemsize
 
     def batches(
-        self, epoch: int, first: int = 0, step: int = 1, slots: Slots | None = None, new: New = new_arrays
+        self,
+        epoch: int,
+        first: int = 0,
+        step: int = 1,
+        slots: Slots | None = None,
+        new: New = new_arrays,
+        fill: Fill = fill,
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         """Batches first, first + step, ... of an epoch: (number, columns of this rank's samples).
 
-        slots: where volumes are decoded to, if not to this process' own; new: makes the arrays of a batch.
+        slots: where volumes are decoded to, if not to this process' own. new, fill: make and fill the arrays of a
+        batch.
         """
         order = self.order(epoch)
         own = self._unused.pop() if self._unused else OwnSlots(*self.slots)
@@ -115,7 +126,7 @@ class BatchReader:
                 spans = {c: (number * part, min((number + 1) * part, order.length(c))) for c in self.mine}
                 count = sum(max(0, end - begin) for begin, end in spans.values())
                 if count:
-                    yield number, self._batch(pool, spans, new(self.layouts(count)))
+                    yield number, self._batch(pool, spans, new(self.layouts(count)), fill)
         finally:
             pool.close()
             self.decodes, own.fills = self.decodes + own.fills, 0
@@ -146,7 +157,7 @@ class BatchReader:
         return found
 
     def _batch(
-        self, pool: Pool, spans: Mapping[int, tuple[int, int]], arrays: dict[str, npt.NDArray[Any]]
+        self, pool: Pool, spans: Mapping[int, tuple[int, int]], arrays: dict[str, Any], fill: Fill
     ) -> dict[str, Any]:
         rows, density = np.zeros(len(arrays[START]), dtype=np.int64), self.plan.source.density
         done = 0
