@@ -147,7 +147,7 @@ def _best(row: Row, case: Row, run: Run) -> Row:
     chosen, plain = row["workers"][str(best)], row["workers"].get("0", {})
     stored = row.get("stored") or (run.stored if row["peer"] == OWN else 0)
     used = run.input.count(run.input.maps) * run.input.sample_bytes
-    read = {"read": plain.get("read"), "mapped": plain.get("read", stored / used), "memory": None}[case["reads"]]
+    read = {"read": plain.get("read"), "once": plain.get("read", stored / used), "memory": None}[case["reads"]]
     return {
         "rate": rates[best],
         "lowest": min(chosen["rates"]),
@@ -161,7 +161,7 @@ def _best(row: Row, case: Row, run: Run) -> Row:
         "close": max(plain.get("close", [0.0])),
         "stored": stored or None,
         "read": read,
-        "read how": {"read": "rchar", "mapped": "computed", "memory": ""}[case["reads"]],
+        "read how": {"read": "rchar", "once": "computed", "memory": ""}[case["reads"]],
     }
 
 

@@ -71,7 +71,7 @@ class Case:
     "maps that the layout holds at most; its bytes are scaled to all"
 
     reads: str = "read"
-    "read: bytes are counted in /proc/self/io; mapped: computed, each stored byte once an epoch; memory: all held"
+    "read: bytes are counted in /proc/self/io; once: computed, each stored byte once an epoch; memory: all held"
 
     touched: Callable[[Input], float] | None = None
     "bytes that one sub-grid needs of mapped files, if that is more than its own"

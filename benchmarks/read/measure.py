@@ -28,6 +28,9 @@ SHARES = (0.1, 0.5, 0.9)
 LONGEST = 60.0
 "s that reading up to a place may take; beyond it the time is computed from the rate"
 
+TIMED = ".timed"
+"ending of an empty file beside the result: what is timed is over"
+
 FIELDS = ("name", "layout", "maps", "reads", "workers", "pinned")
 "of a case that the parent is told"
 
@@ -67,9 +70,8 @@ def act(cases: Sequence[Case], libraries: Sequence[str], given: argparse.Namespa
         os.sched_setaffinity(0, {given.core})
     if given.action == "write":
         return written(case, opened, given.maps, given.folder)
-    return timed(
-        case, Setup(opened, given.folder, given.maps, given.workers, given.batch), given.seconds, given.repeats
-    )
+    setup = Setup(opened, given.folder, given.maps, given.workers, given.batch)
+    return timed(case, setup, given.seconds, given.repeats, given.out.with_suffix(TIMED).touch)
 
 
 def versions(libraries: Sequence[str]) -> dict[str, str]:
@@ -93,8 +95,11 @@ def written(case: Case, opened: Input, maps: int, folder: Path) -> dict[str, Any
     return {"seconds": time.perf_counter() - began, "bytes": size}
 
 
-def timed(case: Case, setup: Setup, seconds: float, repeats: int) -> dict[str, Any]:
-    """Rates, times to the first batch, resume times, bytes read per byte used; the first batch is compared at last."""
+def timed(case: Case, setup: Setup, seconds: float, repeats: int, ended: Callable[[], None]) -> dict[str, Any]:
+    """Rates, times to the first batch, resume times, bytes read per byte used; the first batch is compared at last.
+
+    ended: called when the passes are over, so that the memory of what comes then is not counted.
+    """
     warm(setup.folder)
     loader = case.open(setup)
     before = bytes_read()
@@ -109,16 +114,19 @@ def timed(case: Case, setup: Setup, seconds: float, repeats: int) -> dict[str, A
             found["first"].append(one["first"])
             found["close"].append(one["close"])
         found["rates"].append(counted / spent)
+    ended()
+    resumes = loader.resumes
+    del loader
     if case.reads == "read" and setup.workers == 0:
         found["read"] = (bytes_read() - before) / (delivered * setup.input.sample_bytes)
     if case.touched is not None:
         found["read"] = case.touched(setup.input) / setup.input.sample_bytes
     if setup.workers == 0:
         rate = statistics.median(found["rates"])
-        found |= {"resumes": loader.resumes, "resume": resume_times(lambda: case.open(setup), setup, rate)}
+        found |= {"resumes": resumes, "resume": resume_times(lambda: case.open(setup), setup, rate)}
     if not case.compared:
         return found | {"matched": 0}
-    first = next(iter(loader.epoch(0)))
+    first = next(iter(case.open(setup).epoch(0)))
     matched = crops_found(setup.input, first, setup.maps) if case.crops else setup.input.subgrids_found(first)
     return found | {"matched": len(matched), "maps in the first batch": len({place[0] for place in matched})}
 

@@ -109,7 +109,7 @@ CASES = (
     _case("SubgridStream, defaults, two cores", Stream, (0,), pinned=False),
     _case("load_dataset(streaming), whole batches", lambda s: Hugging(s, True), (0, 1)),
     _case("load_dataset(streaming), by sample, torch", lambda s: Hugging(s, False), (0, 1)),
-    Case("load_dataset, map-style, torch", table, maps=ALL, workers=(0, 1)),
+    Case("load_dataset, map-style, torch", table, maps=ALL, workers=(0, 1), reads="memory"),
 )
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.read.measure import TIMED
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 THREADED = (
@@ -106,18 +108,19 @@ def call(module: Module, arguments: Sequence[str], folder: Path) -> tuple[Any, i
                 stderr=said,
                 start_new_session=True,
             )
-            peak = _watched(process)
+            peak = _watched(process, out.with_suffix(TIMED))
         if process.returncode or not out.exists():
             raise NotRunError(last_line(log.read_text("utf-8", errors="replace")))
         return json.loads(out.read_text("utf-8")), peak
 
 
-def _watched(process: subprocess.Popen[bytes]) -> int:
-    """Wait for a process, looking at its memory; end its session if it takes too long or this one is ended."""
+def _watched(process: subprocess.Popen[bytes], ended: Path) -> int:
+    """Wait for a process, looking at its memory until a file appears; end it if it takes too long or this one ends."""
     peak, began = 0, time.monotonic()
     try:
         while process.poll() is None:
-            peak = max(peak, sum(memory_of(number) for number in family(process.pid)))
+            if not ended.exists():
+                peak = max(peak, sum(memory_of(number) for number in family(process.pid)))
             if time.monotonic() - began > LIMIT:
                 raise NotRunError(f"took longer than {LIMIT:.0f} s")
             time.sleep(SAMPLED)

@@ -15,7 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 
-ARRAYS: dict[str, np.dtype[Any]] = {"density": np.dtype(np.float32), "atom": np.dtype(np.uint8), "amino": np.dtype(np.uint8)}
+ARRAYS: dict[str, np.dtype[Any]] = {
+    "density": np.dtype(np.float32),
+    "atom": np.dtype(np.uint8),
+    "amino": np.dtype(np.uint8),
+}
 "what a batch holds, by name"
 
 Batch = Mapping[str, torch.Tensor]

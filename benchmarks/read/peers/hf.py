@@ -129,6 +129,7 @@ def _parquet(name: str, form: str) -> Case:
         lambda s: Streamed(s, "parquet", form),
         lambda opened, maps, folder: write_parquet(opened, maps, folder, arrays),
         f"parquet-{'arrays' if arrays else 'bytes'}",
+        reads="once",
     )
 
 
@@ -139,7 +140,7 @@ def _arrow(name: str, form: str, stream: bool) -> Case:
         (lambda s: Streamed(s, "arrow", form)) if stream else (lambda s: mapped(s, form)),
         lambda opened, maps, folder: write_arrow(opened, maps, folder, arrays),
         f"arrow-{'arrays' if arrays else 'bytes'}",
-        reads="mapped",
+        reads="once",
     )
 
 

@@ -73,7 +73,7 @@ def _case(form: str) -> Case:
         lambda setup: Chunks(setup, form),
         lambda opened, maps, folder: write(opened, maps, folder, form),
         form,
-        reads="mapped",
+        reads="once",
     )
 
 

@@ -50,18 +50,24 @@ class Tars(Loader):
         """Batches are made where samples are read, as the documentation advises."""
         urls = sorted(str(path) for path in self.setup.folder.glob("*.tar"))
         data = wds.WebDataset(urls, shardshuffle=len(urls), seed=number, empty_check=False).shuffle(BUFFER)
-        fields, collate = (("bin",), from_bytes)
-        if self.arrays:
-            data, fields, collate = data.decode(), tuple(f"{key}.npy" for key in ARRAYS), stacked
-        data = data.to_tuple(*fields)
+        fields = [f"{key}.npy" for key in ARRAYS] if self.arrays else ["bin"]
+        data = (data.decode() if self.arrays else data).to_tuple(*fields)
+        collate = stacked if self.arrays else from_bytes
         data = data.batched(self.setup.batch, partial=False, collation_fn=collate)
         return iter(wds.WebLoader(data, batch_size=None, num_workers=self.setup.workers))
 
 
-CASES = (
-    Case("WebDataset, .npy", lambda s: Tars(s, True), lambda i, m, f: write(i, m, f, True), "npy"),
-    Case("WebDataset, one .bin", lambda s: Tars(s, False), lambda i, m, f: write(i, m, f, False), "bin"),
-)
+def _case(name: str, arrays: bool) -> Case:
+    return Case(
+        f"WebDataset, {name}",
+        lambda setup: Tars(setup, arrays),
+        lambda opened, maps, folder: write(opened, maps, folder, arrays),
+        name,
+        reads="once",
+    )
+
+
+CASES = (_case(".npy", True), _case("one .bin", False))
 
 if __name__ == "__main__":
     main(CASES, ("webdataset",))
