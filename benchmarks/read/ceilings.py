@@ -14,10 +14,13 @@ import torch
 from benchmarks.read.harness import Case, Loader, Setup
 from benchmarks.read.measure import main
 from benchmarks.read.source import ARRAYS, Batch
-from cryodata.read.decode import volumes_of
-from cryodata.read.pool import pooled
+from cryodata.read import kernels
+from cryodata.read.plan import StreamPlan
+from cryodata.read.pool import Pool
 from cryodata.read.selection import checked_selection, open_dataset
-from cryodata.read.torch_stream import copy_by_torch
+from cryodata.read.slots import OwnSlots
+from cryodata.read.sources import Sampling, SubgridSource
+from cryodata.read.stream import BatchReader
 
 VOLUMES = 6
 "decoded volumes that samples are drawn from, as in the pool of the case measured against R"
@@ -30,20 +33,28 @@ Kernel = Callable[[list[tuple[int, int]]], Batch]
 
 
 def reader_kernel(setup: Setup) -> Kernel:
-    """R: decode the volumes, then give what cuts a batch of (volume, number) pairs from them. Change it here."""
+    """R: decode the volumes, then give what cuts a batch of (volume, number) pairs from them."""
     opened = open_dataset(setup.input.dataset, None, setup.input.root)
-    store = volumes_of(checked_selection(opened, "subgrids", "stored", None, None, [*ARRAYS], None).key)
-    box, core = setup.input.box, setup.input.core
-    volumes = [pooled(store.decode(row, "stored"), box, core) for row in range(min(VOLUMES, setup.input.maps))]
-    specs = [array for array in store.opened.manifest.schema.arrays if array.name in ARRAYS]
+    selection = checked_selection(opened, "subgrids", "stored", None, None, [*ARRAYS], None)
+    rows = np.arange(min(VOLUMES, setup.input.maps), dtype=np.int32)
+    source = SubgridSource(selection.key, rows, selection.columns, setup.input.box, setup.input.core, "stored")
+    reader = BatchReader(StreamPlan(source, 1, 0, False, 1, len(rows), "keep"), [0])
+    slots = OwnSlots(*reader.slots)
+    served = Pool(source, Sampling(), reader.order(0), (0,), slots).block(0, 0)
+    first = np.cumsum([0, *reader.counts])
+    box = (setup.input.box,) * 3
 
     def cut(picks: list[tuple[int, int]]) -> Batch:
+        here = np.array([first[volume] + number for volume, number in picks])
         batch = {}
-        for spec in specs:
-            cubes = np.empty((len(picks), box, box, box), dtype=spec.dtype)
-            for cube, (volume, number) in zip(cubes, picks, strict=True):
-                volumes[volume].cut(spec, number, cube, copy_by_torch)
-            batch[spec.name] = torch.from_numpy(cubes)
+        for name, dtype in ARRAYS.items():
+            cubes = np.empty((len(picks), *box), dtype=dtype)
+            if name in served.written:
+                points = served.written[name]
+                kernels.scatter(cubes, points.first[here], points.last[here], points.place, points.values)
+            else:
+                kernels.cut(cubes, slots.voxels, served.first[here], served.strides[here])
+            batch[name] = torch.from_numpy(cubes)
         return batch
 
     return cut
