@@ -5,6 +5,9 @@
 # PYTHON=python3.11         the interpreter that makes .venv
 # TORCH_INDEX_URL=URL       take PyTorch from this index: the one PyTorch names for CPU builds saves gigabytes
 
+# the lowest version of the library whose private parts are used; tests/project/test_lowest.py runs against it
+LOWEST := datasets==5.0.0
+
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -43,6 +46,7 @@ $(VENV)/.demo: $(VENV)/.torch pyproject.toml $(wildcard cryodata/*.py cryodata/*
 
 $(VENV)/.dev: $(VENV)/.torch pyproject.toml
 	$(PIP) install -c constraints.txt -e '.[dev]'
+	$(PIP) install --no-deps --upgrade --target $(VENV)/lowest $(LOWEST)
 	touch $@ $(VENV)/.demo
 
 clean:

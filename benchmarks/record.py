@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,37 @@ from typing import Any
 RESULTS = Path(__file__).parent / "results"
 
 
-def record(name: str, libraries: tuple[str, ...], result: Any) -> Path:
-    """Write a result beside the machine, the versions and the commit it belongs to."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    value = {
+def machine(libraries: Sequence[str]) -> dict[str, Any]:
+    """Processor, cores, Python, versions of libraries, and the commit."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=RESULTS.parent
+    )
+    return {
         "cores": os.cpu_count(),
-        "processor": platform.processor() or platform.machine(),
+        "processor": _processor(),
         "python": platform.python_version(),
         "libraries": {library: version(library) for library in libraries},
         "commit": commit.stdout.strip(),
-        "result": result,
     }
-    path = RESULTS / f"{name}.json"
+
+
+def _processor() -> str:
+    """The model's name where the kernel tells it: `x86_64` says little."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()
+
+
+def write(path: Path, value: Any) -> Path:
+    """Keep a result as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
     return path
+
+
+def record(name: str, libraries: tuple[str, ...], result: Any) -> Path:
+    """Write a result beside the machine, the versions and the commit it belongs to."""
+    return write(RESULTS / f"{name}.json", {**machine(libraries), "result": result})

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
 
 from benchmarks.formats.density_codec import CODECS, STORED, measure
-from benchmarks.read import loaders
+from benchmarks.read import bench, inputs, source
+from benchmarks.read.__main__ import BOX, CORE, arguments, run
+from benchmarks.read.measure import act
+from benchmarks.read.measure import arguments as case_arguments
+from benchmarks.read.peers import plain
+from benchmarks.read.runner import Module, NotRunError, call, requirements
+from benchmarks.read.table import markdown, ratios
 from cryodata.build.dataset import Report
+
+WITHOUT_LIBRARIES = ["plain"]
+"peers that need no more than NumPy and PyTorch"
 
 
 def test_density_codec() -> None:
@@ -21,11 +37,62 @@ def test_density_codec() -> None:
     assert errors["float16"] <= 5e-4
 
 
+def in_this_process(module: Module, given: list[str], folder: Path) -> tuple[Any, int]:
+    """What `runner.call` does, without starting a process."""
+    cases = importlib.import_module(module.name).CASES
+    found = act(cases, (), case_arguments().parse_args([*given, "--out", str(folder / "out.json")]))
+    return json.loads(json.dumps(found)), 1
+
+
 @pytest.mark.filterwarnings("ignore")
-def test_loaders(simulated: Report, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loaders, "BATCH", 8)
+def test_readers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "call", in_this_process)
+    monkeypatch.setattr(bench, "last_core", lambda: -1)
+    sizes = ["--volumes", "2", "--many", "3", "--size", "104", "--batch", "8"]
+    times = ["--seconds", "0.01", "--repeats", "1", "--workers", "0"]
 
-    rows = loaders.main(simulated.folder.parent, "simulated", seconds=0.01)
+    result = run(
+        arguments().parse_args([*sizes, *times, "--work", str(tmp_path), "--peers", ",".join(WITHOUT_LIBRARIES)])
+    )
 
-    assert len(rows) == 7
-    assert min(row["rate"] for row in rows) > 0
+    assert [row["case"] for row in result["rows"] if "not run" in row] == []
+    # 3 ceilings, 7 doors of ours, 2 of them on many ids, 3 of NumPy
+    assert len(result["rows"]) == 3 + 7 + 2 + 3
+    assert {row["workers"]["0"]["matched"] for row in result["rows"][1:]} == {8}
+    assert "| SubgridStream, defaults (streams=8), 3 volumes |" in markdown(result)
+    assert [one["met"] for one in result["ratios"]].count("not run") == 6
+
+
+def test_a_batch_that_is_not_of_the_maps_is_noticed(simulated: Report, tmp_path: Path) -> None:
+    opened = inputs.export(simulated.folder.parent, "simulated", tmp_path, BOX, CORE)
+    samples = list(opened.samples(1))[:4]
+    batch = {key: torch.from_numpy(np.stack([sample[key] for sample in samples])) for key in source.ARRAYS}
+
+    assert opened.subgrids_found(batch) == [(0, 0), (0, 1), (0, 2), (0, 3)]
+
+    batch["atom"][2, 5, 5, 5] += 1
+
+    with pytest.raises(ValueError, match="sample 2 is no sub-grid"):
+        opened.subgrids_found(batch)
+
+
+def test_a_case_runs_in_a_process_of_its_own(tmp_path: Path) -> None:
+    listed, peak = call(Module("benchmarks.read.peers.plain", sys.executable), ["list"], tmp_path)
+
+    assert [case["name"] for case in listed["cases"]] == [case.name for case in plain.CASES]
+    assert peak > 0
+
+
+def test_a_peer_that_fails_is_a_row_with_its_reason(tmp_path: Path) -> None:
+    with pytest.raises(NotRunError, match="No module named benchmarks"):
+        call(Module("benchmarks.read.peers.nobody", sys.executable), ["list"], tmp_path)
+
+
+def test_every_peer_says_what_it_needs() -> None:
+    needs = {name: requirements(bench.PEERS / f"{name}.py") for name in bench.peer_names()}
+
+    assert [name for name, needed in needs.items() if needed is None] == WITHOUT_LIBRARIES
+
+
+def test_ratios_of_nothing_are_not_run() -> None:
+    assert {one["met"] for one in ratios([])} == {"not run"}

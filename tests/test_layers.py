@@ -32,7 +32,7 @@ HOMES = {
     "numba": {"prepare/around_kernels.py", "read/compiled.py"},
     "dask": {"build/run.py"},
     "distributed": {"build/run.py"},
-    "torch": {"demo.py", "read/torch_ring.py", "read/torch_stream.py"},
+    "torch": {"demo.py", "read/torch_device.py", "read/torch_ring.py", "read/torch_stream.py"},
     "llvmlite": {"read/compiled.py", "read/kernels.py"},
     "matplotlib": {"demo.py"},
     "click": {"cli.py"},

@@ -51,6 +51,18 @@ def draw(
                 draw_offsets(recipe, points, out, size)
 
 
+def voxels_of(
+    cell: str, points: BoxPoints, label: str, shape: tuple[int, ...]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """Where a label of one voxel an atom is written in an array of a shape (n, nz, ny, nx): each place once, flat, and
+    its value.
+    """
+    rows, place = _cells(cell, points, shape)
+    # of several values for one place the last is the strongest
+    last, index = np.unique(place[::-1], return_index=True)
+    return last, points.values[label][rows][::-1][index]
+
+
 def draw_cells(cell: str, points: BoxPoints, out: Mapping[str, npt.NDArray[Any]]) -> None:
     """Labels of one voxel an atom. cell: `floor` or `nearest`. out: uint8 (n, nz, ny, nx) by label."""
     for name, target in out.items():

@@ -43,10 +43,26 @@ def fill(arrays: Arrays, served: Served, here: slice, voxels: npt.NDArray[Any], 
         if name in arrays:
             kernels.scatter(arrays[name], written.first[here], written.last[here], written.place, written.values)
     if served.near:
-        labels = {name: arrays[name] for name in arrays.keys() - density - {START, PROBABILITY, ROTATION}}
-        for part in _parts(served, here, next(iter(labels.values())).shape[-1]) if labels else ():
-            there = slice(part.start - here.start, part.stop - here.start)
-            _draw({name: array[there] for name, array in labels.items()}, served, part)
+        labels = arrays.keys() - density - {START, PROBABILITY, ROTATION}
+        draw_labels({name: arrays[name] for name in labels}, served, here)
+
+
+def _turn(out: npt.NDArray[Any], served: Served, here: slice) -> None:
+    """Density by any rotation, interpolated between voxels."""
+    box = out.shape[-1]
+    assert served.turn is not None
+    starts, turns, which = served.start_zyx[here], served.turn[here], served.volume[here].tolist()
+    for cube, start, turn, place in zip(out, starts, turns, which, strict=True):
+        volume = served.volumes[place]
+        # the frame holds zeros, and so does everything beyond it
+        cube[...] = sample_trilinear(volume.voxels, start + volume.grid.margin + (box - 1) / 2, turn, box)
+
+
+def draw_labels(out: Arrays, served: Served, here: slice) -> None:
+    """Labels from atoms: rotated first, then the rule. out: label columns of some of what is served."""
+    box = next(iter(out.values())).shape[-1]
+    for part in _parts(served, here, box):
+        _draw({n: array[part.start - here.start : part.stop - here.start] for n, array in out.items()}, served, part)
 
 
 def _parts(served: Served, here: slice, box: int) -> Iterator[slice]:
@@ -61,19 +77,7 @@ def _parts(served: Served, here: slice, box: int) -> Iterator[slice]:
     yield slice(first, here.stop)
 
 
-def _turn(out: npt.NDArray[Any], served: Served, here: slice) -> None:
-    """Density by any rotation, interpolated between voxels."""
-    box = out.shape[-1]
-    assert served.turn is not None
-    starts, turns, which = served.start_zyx[here], served.turn[here], served.volume[here].tolist()
-    for cube, start, turn, place in zip(out, starts, turns, which, strict=True):
-        volume = served.volumes[place]
-        # the frame holds zeros, and so does everything beyond it
-        cube[...] = sample_trilinear(volume.voxels, start + volume.grid.margin + (box - 1) / 2, turn, box)
-
-
 def _draw(out: Arrays, served: Served, here: slice) -> None:
-    """Labels from atoms: rotated first, then the rule."""
     box = next(iter(out.values())).shape[-1]
     volumes, which = served.volumes, served.volume[here]
     labels = [volume.labels for volume in volumes if volume.labels is not None]
@@ -82,12 +86,18 @@ def _draw(out: Arrays, served: Served, here: slice) -> None:
     sizes = np.array([label.voxel_size_zyx for label in labels])[which]
     inside: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None
     inside = np.maximum(0, -start), np.minimum(box, shapes - start)
-    turn = served.turn[here] if served.turn is not None else None
-    if turn is not None:
+    if served.turn is not None:
+        turn = served.turn[here]
         sizes = np.take_along_axis(sizes, AXES[turn], axis=1) if turn.ndim == 1 else sizes
         inside = rotate_bounds(*inside, turn, box) if turn.ndim == 1 else None
-    draw(labels[0].rule, [_in_boxes(near, here, start, turn, box) for near in served.near], out, sizes, inside,
-         labels[0].recipe)  # fmt: skip
+    draw(labels[0].rule, boxes_near(served, here, box), out, sizes, inside, labels[0].recipe)
+
+
+def boxes_near(served: Served, here: slice, box: int) -> list[BoxPoints]:
+    """The atoms in and around some boxes, rotated with them; by labels that the same of them compete for."""
+    start = served.start_zyx[here].astype(np.int64)
+    turn = served.turn[here] if served.turn is not None else None
+    return [_in_boxes(near, here, start, turn, box) for near in served.near]
 
 
 def _in_boxes(

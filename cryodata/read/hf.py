@@ -18,6 +18,7 @@ from cryodata.read.features import Voxels
 from cryodata.read.hf_examples import STREAMS, Examples, KeyedExamples
 from cryodata.read.plan import StreamPlan
 from cryodata.read.sources import ExampleSource, SubgridSource
+from cryodata.read.stream import BatchReader
 
 
 class SubgridDataset(datasets.IterableDataset):  # type: ignore[misc]
@@ -53,7 +54,7 @@ def streaming(source: ExampleSource, features: datasets.Features, info: Mapping[
 def keyed_stream(plan: StreamPlan, features: datasets.Features, whole: bool, info: Any, split: str) -> Any:
     """An IterableDataset in the keyed order. whole: examples are batches, with the features of batches."""
     info = info if isinstance(info, datasets.DatasetInfo) else _info(features, info)
-    examples = KeyedExamples(plan, range(plan.streams), features, whole)
+    examples = KeyedExamples(BatchReader(plan, range(plan.streams)), features, whole)
     return datasets.IterableDataset(examples, info=info, split=datasets.NamedSplit(split))
 
 

@@ -7,7 +7,7 @@ must hold in a later one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
@@ -16,7 +16,6 @@ import numpy as np
 from datasets.iterable_dataset import _BaseExamplesIterable
 
 from cryodata.errors import UsageError
-from cryodata.read.plan import StreamPlan
 from cryodata.read.sources import ExampleSource
 from cryodata.read.stream import BatchReader
 
@@ -97,27 +96,23 @@ class Examples(_Typed):
 class KeyedExamples(_Typed):
     """Sub-grids in the keyed order, one by one or as whole batches; a shard is a stream of the order."""
 
-    def __init__(
-        self, plan: StreamPlan, mine: Sequence[int], features: datasets.Features, whole: bool, epoch: int = 0
-    ) -> None:
-        super().__init__(plan.source, features)
-        self.plan = plan
-        self.mine = list(mine)
+    def __init__(self, reader: BatchReader, features: datasets.Features, whole: bool, epoch: int = 0) -> None:
+        super().__init__(reader.plan.source, features)
+        self.reader = reader  # the same for every epoch: it decodes into the same memory again
         self.whole = whole
         self.epoch = epoch
 
     @property
     def num_shards(self) -> int:
         """Streams that workers and nodes can share."""
-        return len(self.mine)
+        return len(self.reader.mine)
 
     def _init_state_dict(self) -> dict[str, Any]:
         return self._begin(batch=0, sample=0)
 
     def __iter__(self) -> Iterator[tuple[str, dict[str, Any]]]:
         state = self._place()
-        reader = BatchReader(self.plan, self.mine)
-        for number, batch in reader.batches(self.epoch, state["batch"]):
+        for number, batch in self.reader.batches(self.epoch, state["batch"]):
             if self.whole:
                 state["batch"] = number + 1
                 yield str(number), batch
@@ -129,14 +124,16 @@ class KeyedExamples(_Typed):
                 yield f"{number}-{sample}", {name: _item(values[sample]) for name, values in batch.items()}
 
     def shuffle_data_sources(self, generator: np.random.Generator) -> KeyedExamples:
-        """Another epoch of the same order: `set_epoch` comes this way."""
-        epoch = int(deepcopy(generator).integers(2**62))
-        return KeyedExamples(self.plan, self.mine, self._features, self.whole, epoch)
+        """Another epoch of the same order: `set_epoch(n)` comes this way, as a generator seeded with n."""
+        seeded = generator.bit_generator.seed_seq.entropy  # type: ignore[attr-defined]
+        epoch = seeded if isinstance(seeded, int) else int(deepcopy(generator).integers(2**62))
+        return KeyedExamples(self.reader, self._features, self.whole, epoch)
 
     def shard_data_sources(self, num_shards: int, index: int, contiguous: bool = True) -> KeyedExamples:
         """The streams that fall to one of several workers."""
         part = self.split_shard_indices_by_worker(num_shards, index, contiguous=contiguous)
-        return KeyedExamples(self.plan, [self.mine[i] for i in part], self._features, self.whole, self.epoch)
+        reader = BatchReader(self.reader.plan, [self.reader.mine[i] for i in part])
+        return KeyedExamples(reader, self._features, self.whole, self.epoch)
 
 
 def _item(value: Any) -> Any:

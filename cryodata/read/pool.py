@@ -54,12 +54,12 @@ class Pool:
         order: EpochOrder,
         streams: tuple[int, ...],
         slots: Slots,
-        held: int,
+        shared: bool = False,
     ) -> None:
-        """held: `blocks_held` of each stream that there are slots for; with one, nothing is decoded ahead."""
+        """shared: other workers use the slots, too."""
         self.source, self.sampling, self.order, self.streams, self.slots = source, sampling, order, streams, slots
-        self.store, self._held = volumes_of(source.key), held
-        self._threads = ThreadPoolExecutor(DECODE_THREADS, "cryodata-decode") if held > 1 and decodes_ahead() else None
+        self.store, self._held = volumes_of(source.key), blocks_held(shared)
+        self._threads = ThreadPoolExecutor(DECODE_THREADS, "cryodata-decode") if decodes_ahead() else None
         self._begun: dict[tuple[int, int], list[Future[PoolVolume | None] | None]] = {}
         self._serving: dict[int, tuple[int, Served]] = {}
 

@@ -17,6 +17,7 @@ from cryodata.read.fill import PROBABILITY, ROTATION, START, fill
 from cryodata.read.memory import Memory, memory_needed, slots_needed
 from cryodata.read.plan import StreamPlan
 from cryodata.read.pool import Pool, blocks_held
+from cryodata.read.served import Served
 from cryodata.read.shared import SharedMemory
 from cryodata.read.slots import OwnSlots, SharedSlots, Slots
 from cryodata.read.sources import SUBGRID_IDS
@@ -24,8 +25,11 @@ from cryodata.read.sources import SUBGRID_IDS
 Layout = tuple[tuple[int, ...], np.dtype[Any]]
 "shape and type of an array"
 
-New = Callable[[Mapping[str, Layout]], dict[str, npt.NDArray[Any]]]
+New = Callable[[Mapping[str, Layout]], dict[str, Any]]
 "makes the arrays of a batch, by name; what they hold does not matter"
+
+Fill = Callable[[Mapping[str, Any], Served, slice, npt.NDArray[Any], frozenset[str]], None]
+"writes some of what is served into them, as `fill` does"
 
 
 def new_arrays(layouts: Mapping[str, Layout]) -> dict[str, npt.NDArray[Any]]:
@@ -40,8 +44,8 @@ class BatchReader:
         self.plan = plan
         self.mine = tuple(mine)
         self.counts = plan.counts()
-        self._unused: list[tuple[int, OwnSlots]] = []
-        "slots of this process that no pass uses, for so many blocks of a stream: the next one does"
+        self._unused: list[OwnSlots] = []
+        "slots of this process that no pass uses: the next one does"
 
         self._shared: SharedSlots | None = None
         self.decodes = 0
@@ -81,6 +85,14 @@ class BatchReader:
         """Sub-grids that an epoch leaves out, over all ranks."""
         return sum(self._lengths()) - len(self) * self.plan.batch_size if self.plan.remainder == "drop" else 0
 
+    @property
+    def slots(self) -> tuple[int, int, np.dtype[Any]]:
+        """Decoded volumes that this process holds at a time, values of the largest with its frame, and their type."""
+        return self._slots(shared=False)
+
+    def _slots(self, shared: bool) -> tuple[int, int, np.dtype[Any]]:
+        return slots_needed(self.plan, len(self.mine), blocks_held(shared))
+
     def memory(self, workers: int = 0) -> Memory:
         """Most memory that reading takes on this rank, by what takes it.
 
@@ -95,18 +107,24 @@ class BatchReader:
         return self.memory(workers).total
 
     def batches(
-        self, epoch: int, first: int = 0, step: int = 1, slots: Slots | None = None, new: New = new_arrays
+        self,
+        epoch: int,
+        first: int = 0,
+        step: int = 1,
+        slots: Slots | None = None,
+        new: New = new_arrays,
+        fill: Fill = fill,
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         """Batches first, first + step, ... of an epoch: (number, columns of this rank's samples).
 
-        slots: where volumes are decoded to, if not to this process' own; new: makes the arrays of a batch.
+        slots: where volumes are decoded to, if not to this process' own. new, fill: make and fill the arrays of a
+        batch.
         """
         order = self.order(epoch)
-        held = blocks_held(shared=slots is not None)
         own: OwnSlots | None = None
         if slots is None:
-            slots = own = self._own_slots(held)
-        pool = Pool(self.plan.source, self.plan.sampling, order, self.mine, slots, held)
+            slots = own = self._own_slots()
+        pool = Pool(self.plan.source, self.plan.sampling, order, self.mine, slots, shared=own is None)
         part = self.plan.batch_size // self.plan.streams
         try:
             for stream in self.mine:  # what the first batch needs comes before what the second may
@@ -116,25 +134,26 @@ class BatchReader:
                 spans = {c: (number * part, min((number + 1) * part, order.length(c))) for c in self.mine}
                 count = sum(max(0, end - begin) for begin, end in spans.values())
                 if count:
-                    yield number, self._batch(pool, spans, new(self.layouts(count)))
+                    yield number, self._batch(pool, spans, new(self.layouts(count)), fill)
         finally:
             pool.close()
             if own is not None:
                 self.decodes, own.fills = self.decodes + own.fills, 0
-                self._unused.append((held, own))
+                self._unused.append(own)
 
     def shared_slots(self, memory: SharedMemory) -> SharedSlots:
         """Slots for `batches` that other workers of this rank use too."""
         if self._shared is None:
-            self._shared = SharedSlots(memory, *slots_needed(self.plan, len(self.mine), blocks_held(shared=True)))
+            self._shared = SharedSlots(memory, *self._slots(shared=True))
         return self._shared
 
-    def _own_slots(self, held: int) -> OwnSlots:
+    def _own_slots(self) -> OwnSlots:
+        number, size, dtype = self.slots
         while self._unused:
-            found, slots = self._unused.pop()
-            if found == held:
+            slots = self._unused.pop()
+            if len(slots.voxels) == number * size:  # not so if the process was given other cores
                 return slots
-        return OwnSlots(*slots_needed(self.plan, len(self.mine), held))
+        return OwnSlots(number, size, dtype)
 
     @property
     def largest_batch(self) -> int:
@@ -155,7 +174,7 @@ class BatchReader:
         return found
 
     def _batch(
-        self, pool: Pool, spans: Mapping[int, tuple[int, int]], arrays: dict[str, npt.NDArray[Any]]
+        self, pool: Pool, spans: Mapping[int, tuple[int, int]], arrays: dict[str, Any], fill: Fill
     ) -> dict[str, Any]:
         rows, density = np.zeros(len(arrays[START]), dtype=np.int64), self.plan.source.density
         done = 0

@@ -19,6 +19,7 @@ from cryodata.read.shared import SharedMemory
 from cryodata.read.slots import fills_of
 from cryodata.read.sources import Sampling, SubgridSource
 from cryodata.read.stream import BatchReader, Layout, new_arrays
+from cryodata.read.torch_device import DeviceCutter
 from cryodata.read.torch_ring import Lease, Ring, SharedBatch, placed, tensors_of
 
 
@@ -33,10 +34,17 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
     an epoch that are read side by side; they divide the batch, and the world size divides them. pool_volumes: maps
     mixed at a time, a multiple of `streams` (the default is `streams`). rank, world_size: of
     `torch.distributed` if it is initialised, else 0 of 1. remainder: `drop` makes whole batches only, `keep` serves
-    every sub-grid exactly once.
+    every sub-grid exactly once. balance: draws sub-grids of the maps that are mixed at a time with replacement, an
+    epoch as long as before: `map` each map equally often, `atoms` in proportion to the C-alphas in the core, {column of
+    the table of sub-grids: factor} to the sum of factor x value (5 % of the draws are spread evenly). rotate: True
+    for one of the 24 rotations of a cube, "so3" for any, another for each sample and epoch; atoms are rotated and the
+    label rule comes after, so no label is moved or interpolated. device: volumes are moved there once and
+    sub-grids cut there; with num_workers=0.
 
-    A batch holds `density` float32 (n, box, box, box), label arrays uint8 of the same shape, `start_zyx` int32 (n, 3),
-    `resolution`, lists of ids, and its own `epoch` and `batch`.
+    A batch holds `density` float32 (n, box, box, box), label arrays of the same shape (uint8; with channels for some
+    rules), `start_zyx` int32 (n, 3), `resolution`, lists of ids, and its own `epoch` and `batch`; if balanced
+    `probability` (n,), the number of draws that was to be expected of each sample; if rotated `rotation` (n, 3, 3), the
+    matrix that takes z, y, x offsets from the centre of the box before it to those after.
 
     Raises UsageError for what is not there or does not divide. `pool_bytes` is the most memory that reading takes in
     this process, `memory(num_workers)` the same in its parts; `dropped` the sub-grids that an epoch leaves out.
@@ -65,6 +73,7 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
         filter: Any = None,
         balance: Any = None,
         rotate: bool | str = False,
+        device: str | torch.device | None = None,
     ) -> None:
         super().__init__()
         opened = open_dataset(os.fspath(name), revision, root)
@@ -78,6 +87,7 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
         sampling = Sampling(rotate, checked_balance(opened, selection, balance))
         plan = StreamPlan(source, batch_size, seed, shuffle, streams, pool_volumes or streams, remainder, sampling)
         self._reader = BatchReader.of_rank(plan, rank, world_size)
+        self._device = None if device is None or torch.device(device).type == "cpu" else torch.device(device)
         # epoch and first batch, shared so that workers that live on hear of set_epoch
         self._begin = torch.zeros(2, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
         self._next = 0
@@ -148,6 +158,9 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
         offset, step = (worker.id, worker.num_workers) if worker is not None else (0, 1)
         epoch, first = self._loaded or (int(self._begin[0]), int(self._begin[1]))
         self._loaded, self._next = None, first
+        if self._device is not None:
+            yield from self._on_device(self._device, epoch, first)
+            return
         slots = self._reader.shared_slots(self._decoded) if step > 1 and self._decoded is not None else None
         leases: list[Lease | None] = [None]
 
@@ -161,6 +174,17 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
             yield SharedBatch.of(leases[0], told) if leases[0] is not None else told
         if worker is None:
             self._begin[1] = 0  # iterated once more, the epoch is whole
+
+    def _on_device(self, device: torch.device, epoch: int, first: int) -> Iterator[dict[str, Any]]:
+        if get_worker_info() is not None:
+            raise UsageError(f"device={str(device)!r} moves and cuts volumes in the training process: num_workers=0")
+        number, size, dtype = self._reader.slots
+        cutter = DeviceCutter(device, number * size, dtype)
+        for place, batch in self._reader.batches(epoch, first, new=cutter.new, fill=cutter.fill):
+            self._next = place + 1
+            there = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in tensors_of(batch).items()}
+            yield {**there, "epoch": epoch, "batch": place}
+        self._begin[1] = 0
 
     def _go_to(self, epoch: int, batch: int) -> None:
         self._begin[0], self._begin[1], self._next = epoch, batch, batch

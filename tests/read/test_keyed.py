@@ -51,17 +51,21 @@ def test_it_mixes_volumes_and_decodes_each_once_but_for_the_cuts(stream: Open, d
     assert decoder.decodes <= 3 + 7
 
 
-def test_its_order_is_that_of_the_pytorch_stream(stream: Open, simulated: Report, place: Open) -> None:
+@pytest.mark.parametrize("epoch", [0, 1, 7])
+def test_its_order_is_that_of_the_pytorch_stream(stream: Open, simulated: Report, place: Open, epoch: int) -> None:
     batches = SubgridStream(
         "simulated", split="train", batch_size=8, seed=5, remainder="keep", columns=LIGHT, root=simulated.folder.parent
     )
+    opened = stream(columns=LIGHT, shuffle=5)
+    batches.set_epoch(epoch)
+    opened.set_epoch(epoch)
     expected = [
         (entry_id, *start)
         for batch in batches
         for entry_id, start in zip(batch["entry_id"], batch["start_zyx"].tolist(), strict=True)
     ]
 
-    assert order_of(stream(columns=LIGHT, shuffle=5), place) == expected
+    assert order_of(opened, place) == expected
 
 
 @pytest.mark.parametrize("taken", [0, 1, 7, 8, 9, 50])
