@@ -24,7 +24,7 @@ from io import FileIO
 from pathlib import Path
 
 from cryodata.errors import CryodataError, DatasetError, UsageError
-from cryodata.formats.locks import is_at, lock_now, locked
+from cryodata.formats.locks import is_at, locked, unlink_unlocked
 
 DEFAULT_FOLDER = "~/.cache/cryodata/.objects"
 "no dataset can have this name"
@@ -184,7 +184,7 @@ class Cache:
             for _, length, path in found:
                 if used + size <= max(wanted, size):
                     break
-                used -= length if _evicted(path) else 0
+                used -= length if unlink_unlocked(path) else 0
             if used + size > self.limit:
                 raise CryodataError(
                     f"{self.folder}: {used:,} bytes of the {self.limit:,} are in use and {size:,} more are needed for "
@@ -230,23 +230,6 @@ def _opened(path: Path, size: int, hold: bool) -> FileIO | None:
     with suppress(OSError):  # a cache that may only be read serves all the same
         os.utime(file.fileno())
     return file
-
-
-def _evicted(path: str) -> bool:
-    """Delete an object or what a dead process left of one; False if it is in use."""
-    try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return True
-    try:
-        if not lock_now(file):
-            return False
-        if is_at(file, path):
-            os.unlink(path)
-    finally:
-        fcntl.flock(file, fcntl.LOCK_UN)
-        os.close(file)
-    return True
 
 
 def _is_whole(path: Path, size: int) -> bool:

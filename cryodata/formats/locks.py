@@ -42,3 +42,20 @@ def is_at(file: int, path: str | Path) -> bool:
         return os.path.samestat(os.fstat(file), os.lstat(path))
     except FileNotFoundError:
         return False
+
+
+def unlink_unlocked(path: str) -> bool:
+    """Delete a file; False if another process has it locked."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return True
+    try:
+        if not lock_now(file):
+            return False
+        if is_at(file, path):
+            os.unlink(path)
+    finally:
+        fcntl.flock(file, fcntl.LOCK_UN)
+        os.close(file)
+    return True
