@@ -113,6 +113,11 @@ class SubgridGrid:
         return volume
 
 
+def counts_of(shapes_zyx: npt.NDArray[np.integer[Any]], core: int) -> npt.NDArray[np.int64]:
+    """`SubgridGrid.counts_zyx` of many volumes at once; shapes (n, 3), counts int64 (n, 3)."""
+    return -(-shapes_zyx.astype(np.int64) // core)
+
+
 def cut_box(data: npt.NDArray[Any], start_zyx: Iterable[int], box: int) -> npt.NDArray[Any]:
     """A copy of the cube of `box` voxels that begins at `start_zyx`; 0 where it leaves `data` (nz, ny, nx)."""
     cube = np.empty((box, box, box), dtype=data.dtype)

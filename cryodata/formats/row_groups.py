@@ -33,22 +33,37 @@ def iterate_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator
 
 def volumes_of_groups(path: Path) -> list[tuple[int, int]]:
     """First and last volume of each row group of a table sorted by volume, by the statistics of its footer."""
-    try:
-        with pq.ParquetFile(path) as file:
-            groups = [file.metadata.row_group(i).column(0).statistics for i in range(file.num_row_groups)]
-    except (OSError, pa.ArrowException) as error:
-        raise unreadable(path, error) from None
-    if any(found is None for found in groups):
-        raise DatasetError(f"{path.parent.name}/{path.name}: row groups do not tell their volumes")
-    return [(int(found.min), int(found.max)) for found in groups]
+    return [(first, last) for first, last, _ in _groups(path)]
 
 
 def group_of_volume(path: Path) -> dict[int, int]:
     """Row group of each volume in an atoms file."""
-    groups = volumes_of_groups(path)
-    if any(first != last for first, last in groups):
+    return {first: number for number, (first, _, _) in enumerate(_one_volume_each(path))}
+
+
+def rows_of_volume(path: Path) -> dict[int, int]:
+    """Number of rows of each volume in an atoms file."""
+    return {first: rows for first, _, rows in _one_volume_each(path)}
+
+
+def _one_volume_each(path: Path) -> list[tuple[int, int, int]]:
+    groups = _groups(path)
+    if any(first != last for first, last, _ in groups):
         raise DatasetError(f"{path.parent.name}/{path.name}: a row group holds several volumes; expected one each")
-    return {first: number for number, (first, _) in enumerate(groups)}
+    return groups
+
+
+def _groups(path: Path) -> list[tuple[int, int, int]]:
+    """First and last volume and rows of each row group, by the footer."""
+    try:
+        with pq.ParquetFile(path) as file:
+            groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
+            told = [(group.column(0).statistics, group.num_rows) for group in groups]
+    except (OSError, pa.ArrowException) as error:
+        raise unreadable(path, error) from None
+    if any(found is None for found, _ in told):
+        raise DatasetError(f"{path.parent.name}/{path.name}: row groups do not tell their volumes")
+    return [(int(found.min), int(found.max), rows) for found, rows in told]
 
 
 def read_group(path: Path, group: int, columns: Sequence[str]) -> pa.Table:

@@ -6,6 +6,7 @@ One `Volumes` per version lives in each process; it is never sent to another one
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import threading
 from collections import OrderedDict
@@ -18,9 +19,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cryodata.errors import DatasetError
-from cryodata.formats.row_groups import group_of_volume, read_group, read_points, volumes_of_groups
+from cryodata.formats.row_groups import group_of_volume, read_group, read_points, rows_of_volume, volumes_of_groups
 from cryodata.formats.tables import ATOMS, OBJECTS, check_entries, check_objects, file_digest, read_table, vectors
 from cryodata.formats.versions import DatasetVersion, open_version
 from cryodata.formats.volume_reader import StoredArray, parse_metadata, read_array, stored_array
@@ -83,6 +85,15 @@ class Volumes:
             path = self.opened.table(name)
             groups.update({volume: (path, group) for volume, group in group_of_volume(path).items()})
         return groups
+
+    @cached_property
+    def atom_counts(self) -> npt.NDArray[np.int64]:
+        """Label points of each volume, int64 (entries,)."""
+        counts = np.zeros(len(self.entries), dtype=np.int64)
+        for name in self.opened.tables("atoms-"):
+            rows = rows_of_volume(self.opened.table(name))
+            counts[list(rows)] = list(rows.values())
+        return counts
 
     def atoms(self, number: int) -> pa.Table:
         """Label points of a volume, its entry id in front."""
@@ -153,6 +164,17 @@ class Volumes:
     def density_dtype(self) -> np.dtype[Any]:
         """In what densities are stored: in all volumes as in the first."""
         return self._stored_density(0)[2].dtype if len(self.entries) else np.dtype(np.float16)
+
+    def largest_shard(self, numbers: npt.NDArray[np.integer[Any]]) -> tuple[int, int]:
+        """Bytes of the largest file with density of some volumes, and of a chunk of it, decoded."""
+        if not len(numbers):
+            return 0, 0
+        array = self._stored_density(int(numbers[0]))[2]
+        places = pc.split_pattern(self._objects["path"], f"/{array.path}/c/", max_splits=1)
+        mine = pc.is_in(pc.list_element(places, 0), self.entries["volume"].take(numbers))
+        density = pc.and_(mine, pc.equal(pc.list_value_length(places), 2))
+        largest = pc.max(self._objects["bytes"].filter(density)).as_py() or 0
+        return int(largest), math.prod(array.chunk) * array.dtype.itemsize
 
     def _stored_density(self, number: int) -> tuple[str, str, StoredArray]:
         """Entry id, folder and description of a volume's density, checked."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,9 @@ from cryodata.read.served import Near, Served
 
 START, PROBABILITY, ROTATION = "start_zyx", "probability", "rotation"
 "columns that are arrays but no voxels; the last two where a stream is balanced or rotated"
+
+DRAWN_VOXELS, DRAWN_POINTS = 1 << 18, 1 << 14
+"labels are drawn for as many boxes at a time as have so many voxels and points; for one at least"
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -57,6 +60,24 @@ def _turn(out: npt.NDArray[Any], served: Served, here: slice) -> None:
 
 def draw_labels(out: Arrays, served: Served, here: slice) -> None:
     """Labels from atoms: rotated first, then the rule. out: label columns of some of what is served."""
+    box = next(iter(out.values())).shape[-1]
+    for part in _parts(served, here, box):
+        _draw({n: array[part.start - here.start : part.stop - here.start] for n, array in out.items()}, served, part)
+
+
+def _parts(served: Served, here: slice, box: int) -> Iterator[slice]:
+    """Boxes whose labels are drawn together, so that the scratch of it stays small."""
+    points = np.sum([near.last[here] - near.first[here] for near in served.near], axis=0)
+    done, first = 0, here.start
+    for place, count in enumerate(points.tolist(), here.start):
+        if place > first and (done + count > DRAWN_POINTS or (place + 1 - first) * box**3 > DRAWN_VOXELS):
+            yield slice(first, place)
+            done, first = 0, place
+        done += count
+    yield slice(first, here.stop)
+
+
+def _draw(out: Arrays, served: Served, here: slice) -> None:
     box = next(iter(out.values())).shape[-1]
     volumes, which = served.volumes, served.volume[here]
     labels = [volume.labels for volume in volumes if volume.labels is not None]

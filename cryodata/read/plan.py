@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cryodata.core.subgrids import SubgridGrid
+from cryodata.core.subgrids import counts_of
 from cryodata.errors import UsageError
+from cryodata.formats.tables import vectors
 from cryodata.read.decode import volumes_of
 from cryodata.read.sources import ROTATE, Sampling, SubgridSource
 
@@ -58,9 +59,9 @@ class StreamPlan:
         source = self.source
         if source.kept is not None:
             return np.array([len(source.kept[int(volume)]) for volume in source.volumes], dtype=np.int64)
-        shapes = volumes_of(source.key).entries["shape_zyx"]
-        grids = (SubgridGrid.uniform(shapes[int(volume)].as_py(), source.box, source.core) for volume in source.volumes)
-        return np.array([len(grid) for grid in grids], dtype=np.int64)
+        shapes = vectors(volumes_of(source.key).entries["shape_zyx"])[source.volumes]
+        counts: npt.NDArray[np.int64] = counts_of(shapes, source.core).prod(axis=1)
+        return counts
 
     def identity(self) -> dict[str, Any]:
         """What a stored state must agree with: dataset, filter, seed and the shape of the batches."""

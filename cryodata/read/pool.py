@@ -25,20 +25,41 @@ from cryodata.read.sources import Sampling, SubgridSource
 DECODE_THREADS = 2
 "decoding releases the interpreter: two threads keep a second core busy"
 
-BLOCKS_HELD = 2
-"blocks of a stream in memory: the one that is served and the next"
+
+def decodes_ahead() -> bool:
+    """Whether a second core can decode while the first serves."""
+    return _cores() > 1
+
+
+def blocks_held(shared: bool) -> int:
+    """Blocks of a stream in memory: the one that is served, and the next, where somebody may be at it already.
+
+    shared: with other workers.
+    """
+    return 2 if shared or decodes_ahead() else 1
+
+
+def slots_of_stream(block: int, volumes: int, held: int) -> int:
+    """Slots of a stream. block: volumes of a block, if there are so many; held: blocks in memory."""
+    return min(held * block, volumes)
 
 
 class Pool:
     """Makes the blocks of some streams ready to be cut, and begins with the next; one reader at a time."""
 
     def __init__(
-        self, source: SubgridSource, sampling: Sampling, order: EpochOrder, streams: tuple[int, ...], slots: Slots
+        self,
+        source: SubgridSource,
+        sampling: Sampling,
+        order: EpochOrder,
+        streams: tuple[int, ...],
+        slots: Slots,
+        shared: bool = False,
     ) -> None:
+        """shared: other workers use the slots, too."""
         self.source, self.sampling, self.order, self.streams, self.slots = source, sampling, order, streams, slots
-        self.store = volumes_of(source.key)
-        self._shapes = self.store.entries["shape_zyx"].take(source.volumes).to_pylist()
-        self._threads = ThreadPoolExecutor(DECODE_THREADS, "cryodata-decode") if _cores() > 1 else None
+        self.store, self._held = volumes_of(source.key), blocks_held(shared)
+        self._threads = ThreadPoolExecutor(DECODE_THREADS, "cryodata-decode") if decodes_ahead() else None
         self._begun: dict[tuple[int, int], list[Future[PoolVolume | None] | None]] = {}
         self._serving: dict[int, tuple[int, Served]] = {}
 
@@ -78,14 +99,16 @@ class Pool:
             self.slots.release(self._slot(*begun, place))
 
     def _slot(self, stream: int, block: int, place: int) -> int:
-        turn = self.streams.index(stream) * BLOCKS_HELD + block % BLOCKS_HELD
-        return turn * self.order.block_volumes + place
+        first = self.streams.index(stream) * slots_of_stream(
+            self.order.block_volumes, len(self.source.volumes), self._held
+        )
+        return first + block % self._held * self.order.block_volumes + place
 
     def _decode(self, stream: int, block: int, place: int, wait: bool) -> PoolVolume | None:
         """Have a volume in its slot, or None if that is not free yet."""
         volume, slot = int(self.order.volumes_of_block(stream, block)[place]), self._slot(stream, block, place)
         row, source = int(self.source.volumes[volume]), self.source
-        grid = SubgridGrid.uniform(self._shapes[volume], source.box, source.core)
+        grid = SubgridGrid.uniform(self.store.entries["shape_zyx"][row].as_py(), source.box, source.core)
 
         def fill(voxels: npt.NDArray[Any]) -> None:
             self.store.decode_density(row, without_frame(framed(voxels, grid), grid))

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from cryodata.core.order import EpochOrder
-from cryodata.core.subgrids import SubgridGrid
 from cryodata.errors import UsageError
 from cryodata.read.decode import volumes_of
 from cryodata.read.fill import PROBABILITY, ROTATION, START, fill
+from cryodata.read.memory import Memory, memory_needed, slots_needed
 from cryodata.read.plan import StreamPlan
-from cryodata.read.pool import BLOCKS_HELD, Pool
+from cryodata.read.pool import Pool, blocks_held
 from cryodata.read.served import Served
 from cryodata.read.shared import SharedMemory
 from cryodata.read.slots import OwnSlots, SharedSlots, Slots
@@ -87,18 +87,24 @@ class BatchReader:
 
     @property
     def slots(self) -> tuple[int, int, np.dtype[Any]]:
-        """Decoded volumes held at a time on this rank, values of the largest with its frame, and their type."""
-        source = self.plan.source
-        store = volumes_of(source.key)
-        shapes = store.entries["shape_zyx"].take(source.volumes).to_pylist()
-        sizes = (math.prod(SubgridGrid.uniform(shape, source.box, source.core).padded_zyx) for shape in shapes)
-        number = BLOCKS_HELD * len(self.mine) * (self.plan.pool_volumes // self.plan.streams)
-        return number, max(sizes, default=0), store.density_dtype
+        """Decoded volumes that this process holds at a time, values of the largest with its frame, and their type."""
+        return self._slots(shared=False)
 
-    def pool_bytes(self) -> int:
-        """Most memory that decoded volumes take at a time on this rank: served ones and those decoded ahead."""
-        number, size, dtype = self.slots
-        return number * size * dtype.itemsize
+    def _slots(self, shared: bool) -> tuple[int, int, np.dtype[Any]]:
+        return slots_needed(self.plan, len(self.mine), blocks_held(shared))
+
+    def memory(self, workers: int = 0) -> Memory:
+        """Most memory that reading takes on this rank, by what takes it.
+
+        workers: of a DataLoader; 0 reads in this process.
+        """
+        largest = self.layouts(self.largest_batch).values()
+        batch = sum(math.prod(shape) * dtype.itemsize for shape, dtype in largest)
+        return memory_needed(self.plan, len(self.mine), self.counts, batch, workers)
+
+    def pool_bytes(self, workers: int = 0) -> int:
+        """Most bytes that reading takes on this rank: the total of `memory`."""
+        return self.memory(workers).total
 
     def batches(
         self,
@@ -115,8 +121,10 @@ class BatchReader:
         batch.
         """
         order = self.order(epoch)
-        own = self._unused.pop() if self._unused else OwnSlots(*self.slots)
-        pool = Pool(self.plan.source, self.plan.sampling, order, self.mine, slots if slots is not None else own)
+        own: OwnSlots | None = None
+        if slots is None:
+            slots = own = self._own_slots()
+        pool = Pool(self.plan.source, self.plan.sampling, order, self.mine, slots, shared=own is None)
         part = self.plan.batch_size // self.plan.streams
         try:
             for stream in self.mine:  # what the first batch needs comes before what the second may
@@ -129,14 +137,23 @@ class BatchReader:
                     yield number, self._batch(pool, spans, new(self.layouts(count)), fill)
         finally:
             pool.close()
-            self.decodes, own.fills = self.decodes + own.fills, 0
-            self._unused.append(own)
+            if own is not None:
+                self.decodes, own.fills = self.decodes + own.fills, 0
+                self._unused.append(own)
 
     def shared_slots(self, memory: SharedMemory) -> SharedSlots:
         """Slots for `batches` that other workers of this rank use too."""
         if self._shared is None:
-            self._shared = SharedSlots(memory, *self.slots)
+            self._shared = SharedSlots(memory, *self._slots(shared=True))
         return self._shared
+
+    def _own_slots(self) -> OwnSlots:
+        number, size, dtype = self.slots
+        while self._unused:
+            slots = self._unused.pop()
+            if len(slots.voxels) == number * size:  # not so if the process was given other cores
+                return slots
+        return OwnSlots(number, size, dtype)
 
     @property
     def largest_batch(self) -> int:

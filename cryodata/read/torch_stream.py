@@ -12,6 +12,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from cryodata.errors import UsageError
 from cryodata.read import kernels, shared
 from cryodata.read.decode import volumes_of
+from cryodata.read.memory import Memory
 from cryodata.read.plan import StreamPlan, checked_state
 from cryodata.read.selection import checked_balance, checked_selection, open_dataset, source_of, volumes_of_split
 from cryodata.read.shared import SharedMemory
@@ -45,8 +46,8 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
     `probability` (n,), the number of draws that was to be expected of each sample; if rotated `rotation` (n, 3, 3), the
     matrix that takes z, y, x offsets from the centre of the box before it to those after.
 
-    Raises UsageError for what is not there or does not divide. `pool_bytes` is the memory that decoded maps take at
-    most on this rank; `dropped` the sub-grids that an epoch leaves out.
+    Raises UsageError for what is not there or does not divide. `pool_bytes` is the most memory that reading takes in
+    this process, `memory(num_workers)` the same in its parts; `dropped` the sub-grids that an epoch leaves out.
     """
 
     def __init__(
@@ -108,8 +109,15 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
 
     @property
     def pool_bytes(self) -> int:
-        """Most memory that decoded maps take at a time on this rank, bytes."""
-        return self._reader.pool_bytes()
+        """Most bytes that reading adds to this process over any number of epochs: `memory()`, all of it."""
+        return self.memory().total
+
+    def memory(self, num_workers: int = 0) -> Memory:
+        """Most bytes that reading adds on this rank, by what takes them; num_workers: of a DataLoader.
+
+        With workers it is the sum over all processes (shared memory once), above what they take without a reader.
+        """
+        return self._reader.memory(num_workers)
 
     @property
     def decodes(self) -> int:

@@ -238,15 +238,16 @@ def test_labels_of_rotated_sub_grids_lie_as_those_of_the_volume_do(decoder: Volu
     for number in range(len(decoder.entries)):
         decoded = decoder.get(number, rule)
         grid = SubgridGrid.uniform(decoded.density.shape)
-        for points in decoded.points:
-            first, rows = points.by_subgrid(grid, decoded.rule.margin(1.0, 32))
+        labels_of = decoder.labels(number, rule, rotated=True)
+        for points in labels_of.points:
+            first, rows = points.by_subgrid(grid, labels_of.rule.margin(1.0, 32))
             near = BoxPoints.gather(
                 [(points, rows[first[k] : first[k + 1]], grid.start_of(k)) for k in range(len(grid))]
             )
             out = {name: np.empty((len(grid), 32, 32, 32), np.uint8) for name in near.values}
             for turn in range(24):
                 turned = BoxPoints(rotate_points(near.place_zyx, turn, 32), near.sample, near.values)
-                draw(decoded.rule, [turned], out)
+                draw(labels_of.rule, [turned], out)
                 if turn == 0:
                     for name, labels in out.items():
                         cuts = [decoded.cut(columns[name], grid.start_of(k), 32) for k in range(len(grid))]

@@ -253,16 +253,5 @@ def test_an_empty_split_is_an_empty_stream(stream: Make) -> None:
     assert epoch_of(opened) == []
 
 
-def test_memory_is_stated_before_the_start(stream: Make, simulated: Report) -> None:
-    opened = stream(streams=2, pool_volumes=4)
-    rows = load_dataset("simulated", "volumes", split="train", root=simulated.folder.parent)
-    # a frame of 6 voxels and more around cores of 20: 32 for the first box, 20 for each further one
-    sides = [[32 + 20 * (-(-n // 20) - 1) for n in row["density"].shape] for row in rows]
-    largest = max(z * y * x for z, y, x in sides)
-
-    # served and next, 2 streams, 2 volumes each, float16
-    assert opened.pool_bytes == 2 * 2 * 2 * largest * 2
-
-
 def test_a_pickled_stream_serves_the_same(stream: Make) -> None:
     assert epoch_of(pickle.loads(pickle.dumps(stream()))) == epoch_of(stream())

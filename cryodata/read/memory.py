@@ -1,0 +1,148 @@
+"""The memory that a reader takes, stated before it begins; `tests/read/test_memory.py` measures that it is kept."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cryodata.core.subgrids import counts_of
+from cryodata.formats.tables import vectors
+from cryodata.prepare.rules import LabelRule
+from cryodata.read.decode import Volumes, volumes_of
+from cryodata.read.fill import DRAWN_POINTS, DRAWN_VOXELS
+from cryodata.read.plan import StreamPlan
+from cryodata.read.pool import DECODE_THREADS, blocks_held, decodes_ahead, slots_of_stream
+
+HELD_ATOM, MADE_ATOM = 64, 512
+"bytes of a label point while its map is held, and while its table is read (measured: 22 to 56, 280 to 390)"
+
+PAIR = 24
+"bytes of a label point in a box that is served, a label: place and value, once more while blocks are joined"
+
+SUBGRID = 384
+"bytes of a sub-grid of a block: where it is cut, turned, and its labels begin (measured: 170 to 350)"
+
+GROUP_VOLUMES = 64
+"maps whose sub-grids share a row group of the table that `balance=` reads"
+
+TURNED_VOXEL, DRAWN_VOXEL = 192, 48
+"bytes of scratch for a voxel of a box that is turned freely, and of boxes whose labels are drawn (measured: 146, 33)"
+
+BATCHES_ALIVE = 2
+"the batch that is made, and the one before, which a loop still holds"
+
+RING_BATCHES = 4
+"batches of a worker: two that DataLoader asks for ahead, and two that the loop holds"
+
+ALLOWANCE = 8 << 20
+"bytes that the allocator, stacks of threads and the like may add"
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Most bytes that a reader adds to its processes while epochs are read, one at a time, by what takes them."""
+
+    volumes: int
+    "slots: blocks held x streams x maps of a block, at most the maps there are; each as the largest map in its frame"
+
+    decoding: int
+    "a decoder's compressed shard, two chunks and table of label points"
+
+    served: int
+    "label points of the maps in slots, and what is known of each sub-grid of the blocks that are served"
+
+    drawing: int
+    "scratch of labels that are drawn and of boxes that are turned"
+
+    batches: int
+    "batches alive, and nothing that the caller keeps besides"
+
+    @property
+    def total(self) -> int:
+        """All of it, and the allowance."""
+        return self.volumes + self.decoding + self.served + self.drawing + self.batches + ALLOWANCE
+
+
+def slots_needed(plan: StreamPlan, streams: int, held: int) -> tuple[int, int, np.dtype[np.generic]]:
+    """Slots of some streams, values of each (the largest map with its frame), and their type."""
+    store, core, box = volumes_of(plan.source.key), plan.source.core, plan.source.box
+    frames = core * (counts_of(_shapes(plan, store), core) - 1) + box
+    size = int(frames.prod(axis=1).max(initial=0))
+    volumes = len(plan.source.volumes)
+    return streams * slots_of_stream(plan.pool_volumes // plan.streams, volumes, held), size, store.density_dtype
+
+
+def memory_needed(
+    plan: StreamPlan, streams: int, counts: npt.NDArray[np.int64], batch_bytes: int, workers: int
+) -> Memory:
+    """What a reader of some streams takes.
+
+    counts: kept sub-grids by volume. batch_bytes: of its largest batch. workers: processes that read; 0 for the caller
+    itself. Several share the slots. A process has more than this only for what it is without a reader.
+    """
+    store, shared = volumes_of(plan.source.key), workers > 1
+    block, held = plan.pool_volumes // plan.streams, blocks_held(shared)
+    number, size, dtype = slots_needed(plan, streams, held)
+    slots = number * size * dtype.itemsize if plan.source.density else 0
+    # where a worker can get two blocks ahead of another, it does not wait for long: it decodes into slots of its own
+    part = plan.batch_size // plan.streams
+    lags = shared and int(_smallest(counts, block)) <= 2 * workers * part
+    atoms = np.zeros(1, dtype=np.int64)
+    if len(plan.source.arrays) > len(plan.source.density):
+        atoms = store.atom_counts[plan.source.volumes]
+    decoders = (DECODE_THREADS if decodes_ahead() else 0) + (shared or not decodes_ahead())
+    raw, chunk = store.largest_shard(plan.source.volumes) if plan.source.density else (0, 0)
+    readers = max(1, workers)
+    return Memory(
+        volumes=slots * (1 + (workers if lags else 0)),
+        decoding=readers * decoders * (raw + 2 * chunk + int(atoms.max(initial=0)) * MADE_ATOM),
+        served=readers * _served(plan, streams, held, counts, atoms),
+        drawing=readers * _drawing(plan, int(atoms.max(initial=0))),
+        batches=batch_bytes * (workers * RING_BATCHES if workers else BATCHES_ALIVE),
+    )
+
+
+def _served(
+    plan: StreamPlan, streams: int, held: int, counts: npt.NDArray[np.int64], atoms: npt.NDArray[np.int64]
+) -> int:
+    """Held label points, and blocks being served: one a stream, one that was just passed, one that is made."""
+    source, block = plan.source, plan.pool_volumes // plan.streams
+    labels = len(source.arrays) - len(source.density)
+    margin = LabelRule.parse(source.rule).margin(1.0, source.box, plan.sampling.rotate == "so3")
+    looks = not LabelRule.parse(source.rule).by_voxel or bool(plan.sampling.rotate)
+    boxes = math.ceil((source.box + (2 * margin if looks else 0)) / source.core) ** 3
+    at_most = _largest(atoms, streams * held * block) * HELD_ATOM
+    one = _largest(atoms, block) * boxes * PAIR * labels + _largest(counts, block) * SUBGRID
+    balance = plan.sampling.balance
+    table = GROUP_VOLUMES * _largest(counts, 1) * 16 * (1 + len(balance.columns)) if balance else 0
+    return at_most + (streams + 2) * one + table
+
+
+def _drawing(plan: StreamPlan, atoms: int) -> int:
+    source, rule = plan.source, LabelRule.parse(plan.source.rule)
+    voxels = source.box**3
+    turned = TURNED_VOXEL * voxels if plan.sampling.rotate == "so3" else 0
+    if rule.by_voxel:
+        return turned
+    width = 2 * math.ceil(rule.reach) + 2
+    boxes = max(1, DRAWN_VOXELS // voxels)
+    points = max(min(DRAWN_POINTS, boxes * atoms), atoms)
+    # squared distances of a point along three axes, and as much again while they are computed, twice
+    return turned + DRAWN_VOXEL * boxes * voxels + 9 * 8 * width * points
+
+
+def _shapes(plan: StreamPlan, store: Volumes) -> npt.NDArray[np.int64]:
+    return vectors(store.entries["shape_zyx"])[plan.source.volumes].astype(np.int64)
+
+
+def _largest(values: npt.NDArray[np.int64], number: int) -> int:
+    """Sum of the largest few."""
+    return int(np.sort(values)[-number:].sum())
+
+
+def _smallest(values: npt.NDArray[np.int64], number: int) -> int:
+    """Sum of the smallest few that are not 0."""
+    return int(np.sort(values[values > 0])[:number].sum())
