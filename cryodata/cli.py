@@ -42,6 +42,17 @@ class Root(click.Path):
         return value
 
 
+class SourceFolder(click.Path):
+    """A folder that is there, as a Path, or an http address, as text."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, file_okay=False, exists=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The text of an address, a Path otherwise."""
+        return value if str(value).startswith(("http://", "https://")) else super().convert(value, param, ctx)
+
+
 def common(remote: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Options that every command takes. remote: it only reads, and the root may be a URL."""
     place = "Folder or URL (http, https, s3, gs, az)" if remote else "Folder"
@@ -63,6 +74,7 @@ def app() -> None:
 
     \b
     Try it, no data needed:         cryodata demo
+    Build from EMDB and PDB:        cryodata build cryo2struct --limit 10
     Build from your maps:           cryodata build cryo2struct --source DIR
     Look at what there is:          cryodata list; cryodata info cryo2struct
     Train from it, in Python:       from cryodata import load_dataset
@@ -74,9 +86,9 @@ def app() -> None:
 @click.option("--as", "alias", metavar="NAME", default="", help="Name of the dataset; the builder's if not given.")
 @click.option(
     "--source",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    metavar="DIR",
-    help="Folder with entries.csv, its maps and models.",
+    type=SourceFolder(),
+    metavar="DIR|URL",
+    help="Folder with entries.csv, its maps and models, or its http address. Default: what EMDB and PDB have.",
 )
 @click.option("--version", metavar="V", help="Version to make, such as 0.2.0; 0.1.0 if there is none yet.")
 @click.option(
@@ -97,6 +109,7 @@ def app() -> None:
     metavar="KEY=VALUE",
     help="Change a setting of the builder; `--set help` lists them.",
 )
+@click.option("--keep-raw", is_flag=True, help="Keep fetched maps and models; by default they go when they were used.")
 @click.option("--strict", is_flag=True, help="Exit with 1 if any entry was rejected.")
 @common(remote=False)
 def build(**options: Any) -> int:
@@ -106,6 +119,7 @@ def build(**options: Any) -> int:
     on where it stopped and gives the same bytes.
 
     \b
+    cryodata build cryo2struct --limit 10
     cryodata build cryo2struct --source maps --set max_resolution=8
     cryodata build simulated --set maps=4 --workers 2
     """  # fmt: skip
@@ -129,6 +143,7 @@ def build(**options: Any) -> int:
         workers=workers,
         limit=options["limit"],
         ids=options["ids"],
+        keep_raw=options["keep_raw"],
     )
     with console.progress(f"building {options['alias'] or options['name']}") as observe:
         report = build(request, observe)

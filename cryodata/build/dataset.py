@@ -18,9 +18,11 @@ from typing import Any
 from cryodata.build.assemble import gather, parent_splits, without_parent, write_latest, write_version
 from cryodata.build.builder import SELECTION, Builder, find_builder
 from cryodata.build.catalog import read_split_list
+from cryodata.build.fetch import discard_models
+from cryodata.build.identify import Job
 from cryodata.build.receipts import Receipt, read_receipt
 from cryodata.build.run import run
-from cryodata.build.work import Job, Outcome
+from cryodata.build.work import Outcome
 from cryodata.build.workspace import remove_stale, temporary_folder
 from cryodata.core.entry import Entry, Rejection
 from cryodata.core.layout import DATASET_NAME, version_key
@@ -40,7 +42,9 @@ class Request:
 
     builder: str
     root: Path
-    source: Path | None = None
+    source: Path | str | None = None
+    "folder or address with entries.csv; None takes what the builder takes by itself, such as the archive"
+
     name: str = ""
     "of the dataset; the builder's if empty"
 
@@ -55,6 +59,9 @@ class Request:
     limit: int | None = None
     ids: Path | None = None
     "file with an entry id a line"
+
+    keep_raw: bool = False
+    "whether fetched files stay when they are no longer needed"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,6 +104,8 @@ def build(request: Request, observe: Callable[[int, Outcome | None], None] = lam
     except BaseException:
         remove_stale(folder)  # of workers that were ended in the middle of an entry
         raise
+    if not request.keep_raw:
+        discard_models(admitted, {key for key, outcome in outcomes.items() if outcome.digest})
     finished = gather(*_collect(folder, admitted, outcomes, refused))
     splits = assign([entry for entry, _ in finished.accepted], seed=job.parameters["seed"], listed=listed, parent=units)
     with temporary_folder(folder) as temporary:
@@ -123,7 +132,7 @@ def _plan(request: Request, builder: Builder) -> tuple[Job, str, dict[str, str]]
         listed = read_split_list(path)
         parameters["splits"] = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
     folder = request.root / name
-    job = Job(request.builder, recipe, parameters, str(folder))
+    job = Job(request.builder, recipe, parameters, str(folder), request.keep_raw)
     return job, _version(job, builder, request), listed
 
 
