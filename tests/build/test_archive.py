@@ -222,3 +222,22 @@ def test_the_command_needs_no_source(archive: Archive, tmp_path: Path, workers: 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["entries"] == 2
     assert len(list((tmp_path / "cryo2struct/source/emdb").glob("*.map.gz"))) == 2
+
+
+def test_a_dry_run_writes_the_catalogue_and_fetches_no_file_whole(archive: Archive, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "cryodata", "build", "cryo2struct", "--root", str(tmp_path), "--dry-run"]
+    done = subprocess.run([*command, "--json"], env={**os.environ}, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    maps = {
+        path: len(content) for path, content in archive.held.files.items() if "EMD-9" in path and "EMD-99" not in path
+    }
+    table = read_table(Path(told["catalogue"]))
+    assert told["entries"] == len(table) == len(archive.held.rows) - 2
+    assert told["looked_at"] == told["entries"] - 1  # the map of EMD-90037 is not there
+    assert told["fetch_bytes"] == round(sum(maps.values()) / told["looked_at"] * told["entries"])
+    assert told["seconds"] is None
+    assert {"method", "journal", "refused", "map"} <= set(table.schema.names)
+    assert not list((tmp_path / "cryo2struct").rglob("*.gz"))
+    assert "memory a worker" in subprocess.run(command, env={**os.environ}, capture_output=True, text=True).stdout
