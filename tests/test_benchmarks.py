@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from benchmarks.formats.density_codec import CODECS, STORED, measure
-from benchmarks.read import bench, inputs, source
+from benchmarks.read import bench, inputs, scale, source, startup
 from benchmarks.read.__main__ import BOX, CORE, arguments, run
 from benchmarks.read.measure import act
 from benchmarks.read.measure import arguments as case_arguments
@@ -96,3 +96,18 @@ def test_every_peer_says_what_it_needs() -> None:
 
 def test_ratios_of_nothing_are_not_run() -> None:
     assert {one["met"] for one in ratios([])} == {"not run"}
+
+
+def test_startup(simulated: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(startup, "BATCH", 8)
+
+    rows = startup.main(simulated.folder.parent, "simulated", repeats=1)
+
+    assert [row["at"] for row in rows] == [0.0, 0.1, 0.5, 0.9] * 2
+    assert min(row["first batch"] for row in rows) > 0
+
+
+def test_scale() -> None:
+    result = scale.main(volumes=20)
+
+    assert 0 < result["filtered"]["sub-grids"] < result["all"]["sub-grids"]

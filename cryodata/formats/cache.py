@@ -3,6 +3,7 @@
     FOLDER/CACHEDIR.TAG            says that the folder is ours; without it nothing is written or deleted
     FOLDER/ab/ab12...              an object, named by the sha256 of its bytes after they were verified
     FOLDER/ab/ab12....part         one that is being fetched; whoever fetches holds its lock
+    FOLDER/ab/ab12....made         what was computed from objects, by the hash of what was asked; begins with its sha256
     FOLDER/lock                    held while room is made
 
 A file of any other name is not ours: it is neither counted nor touched. Locks are `flock`s, which the system lets go
@@ -40,7 +41,7 @@ SHARE = 16
 "a process fills at most this part of the free room before it counts again: others fill it too"
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_OWN = re.compile(r"[0-9a-f]{64}(\.part)?")
+_OWN = re.compile(r"[0-9a-f]{64}(\.made)?(\.part)?")
 
 Fill = Callable[[int], tuple[int, str]]
 "writes the object over a file, by its descriptor; returns bytes and sha256; raises DatasetError"
@@ -96,8 +97,40 @@ class Cache:
             return None
         return raw if hashlib.sha256(raw).hexdigest() == sha256 else None
 
+    def made(self, key: str) -> bytes | None:
+        """What `keep_made` kept under a key; None if it is not here. What was damaged is deleted."""
+        path = self._made(key)
+        try:
+            raw = path.read_bytes()
+            if hashlib.sha256(raw[32:]).digest() == raw[:32]:
+                os.utime(path)
+                return raw[32:]
+            path.unlink()
+        except OSError:
+            pass
+        return None
+
+    def keep_made(self, key: str, raw: bytes) -> None:
+        """Keep what was computed and can be again. key: a sha256 of what was asked. Raises CryodataError as `open`."""
+        path, whole = self._made(key), hashlib.sha256(raw).digest() + raw
+        with self._usable():
+            self._write(path.name, path, len(whole), lambda file: os.pwrite(file, whole, 0))
+
+    def _made(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}.made"
+
     def _fill(self, name: str, path: Path, size: int, fill: Fill) -> None:
         """Fetch an object, unless another process just did."""
+
+        def checked(file: int) -> None:
+            found, sha256 = fill(file)
+            if (found, sha256) != (size, path.name):
+                raise DatasetError(f"{name}: {found:,} bytes with sha256 {sha256}; expected {size:,} with {path.name}")
+
+        self._write(name, path, size, checked)
+
+    def _write(self, name: str, path: Path, size: int, write: Callable[[int], object]) -> None:
+        """Make a file under its final name once it is whole, unless another process just did."""
         self._claim()
         path.parent.mkdir(exist_ok=True)
         part = path.with_name(f"{path.name}.part")
@@ -109,11 +142,7 @@ class Cache:
                 return
             try:
                 self._make_room(name, size, file)
-                found, sha256 = fill(file)
-                if (found, sha256) != (size, path.name):
-                    raise DatasetError(
-                        f"{name}: {found:,} bytes with sha256 {sha256}; expected {size:,} with {path.name}"
-                    )
+                write(file)
                 os.rename(part, path)
             except BaseException:
                 part.unlink(missing_ok=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
@@ -21,6 +20,7 @@ from cryodata.read import hf
 from cryodata.read.columns import array_columns
 from cryodata.read.decode import Volumes
 from cryodata.read.features import references
+from cryodata.read.filters import digest_of
 from cryodata.read.selection import Selection
 from cryodata.read.sources import ExampleSource, RowSource, SubgridSource
 
@@ -33,7 +33,7 @@ def arrow_file(
 ) -> Path:
     """Path of the Arrow file of a selection in the cache of `datasets`; made if it is not there."""
     request = {**asdict(replace(selection, keep=None)), "scheme": scheme, "split": split}
-    request["keep"] = hashlib.sha256(pickle.dumps(selection.keep)).hexdigest()  # its text leaves out long lists
+    request["keep"] = digest_of(selection.keep)
     digest = hashlib.sha256(canonical_json(request)).hexdigest()[:32]
     # a folder each: `datasets` keeps what it derives from a table beside it, and clears it by the folder
     folder = hf.cache_folder() / "cryodata" / f"{store.key.name}-{store.key.version}-{digest}"

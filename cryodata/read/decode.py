@@ -29,6 +29,7 @@ from cryodata.formats.volume_reader import StoredArray, parse_metadata, read_arr
 from cryodata.formats.volumes import array_path
 from cryodata.prepare.labels import VOXEL_RULES
 from cryodata.read.decoded import DecodedVolume, VolumeLabels, volume_labels
+from cryodata.read.kept import Kept
 
 CACHE_BYTES = 1 << 30
 "decoded volumes that a process keeps; one is always kept, however large"
@@ -53,6 +54,9 @@ class Volumes:
     def __init__(self, key: VersionKey) -> None:
         self.key = key
         self._decoded: OrderedDict[tuple[int, str], DecodedVolume] = OrderedDict()
+        self.kept: OrderedDict[str, Kept] = OrderedDict()
+        "what conditions kept, by their hash, the latest last"
+
         self._lock, self._counting = threading.Lock(), threading.Lock()
         self._owner = os.getpid()
         self.decodes = 0

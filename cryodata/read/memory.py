@@ -67,10 +67,10 @@ class Memory:
 
 
 def slots_needed(plan: StreamPlan, streams: int, held: int) -> tuple[int, int, np.dtype[np.generic]]:
-    """Slots of some streams, values of each (the largest map with its frame), and their type."""
+    """Slots of some streams, values of each (the largest map with its frame, if density is read), and their type."""
     store, core, box = volumes_of(plan.source.key), plan.source.core, plan.source.box
     frames = core * (counts_of(_shapes(plan, store), core) - 1) + box
-    size = int(frames.prod(axis=1).max(initial=0))
+    size = int(frames.prod(axis=1).max(initial=0)) if plan.source.density else 0
     volumes = len(plan.source.volumes)
     return streams * slots_of_stream(plan.pool_volumes // plan.streams, volumes, held), size, store.density_dtype
 
@@ -86,7 +86,7 @@ def memory_needed(
     store, shared = volumes_of(plan.source.key), workers > 1
     block, held = plan.pool_volumes // plan.streams, blocks_held(shared)
     number, size, dtype = slots_needed(plan, streams, held)
-    slots = number * size * dtype.itemsize if plan.source.density else 0
+    slots = number * size * dtype.itemsize
     # where a worker can get two blocks ahead of another, it does not wait for long: it decodes into slots of its own
     part = plan.batch_size // plan.streams
     lags = shared and int(_smallest(counts, block)) <= 2 * workers * part

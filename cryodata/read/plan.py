@@ -60,7 +60,8 @@ class StreamPlan:
         """Kept sub-grids of each volume of the split, int64 (volumes,)."""
         source = self.source
         if source.kept is not None:
-            return np.array([len(source.kept[int(volume)]) for volume in source.volumes], dtype=np.int64)
+            kept: npt.NDArray[np.int64] = source.kept.counts[source.volumes]
+            return kept
         shapes = vectors(volumes_of(source.key).entries["shape_zyx"])[source.volumes]
         counts: npt.NDArray[np.int64] = counts_of(shapes, source.core).prod(axis=1)
         return counts

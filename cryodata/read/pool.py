@@ -143,7 +143,8 @@ class Pool:
         if len(source.arrays) > len(source.density):
             labels = self.store.labels(row, source.rule, rotated=bool(self.sampling.rotate))
         begin = self.slots.begin_of(slot)
-        return PoolVolume(framed(self.slots.voxels[begin:], grid), begin, grid, labels)
+        voxels = framed(self.slots.voxels[begin:], grid) if source.density else self.slots.voxels
+        return PoolVolume(voxels, begin, grid, labels)
 
     def _ready(self, stream: int, block: int) -> Served:
         volumes = []

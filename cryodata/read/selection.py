@@ -14,13 +14,12 @@ import pyarrow as pa
 from cryodata.core.balance import Balance
 from cryodata.core.subgrids import SubgridGrid
 from cryodata.errors import UsageError
-from cryodata.formats.row_groups import iterate_groups
-from cryodata.formats.tables import SUBGRIDS
+from cryodata.formats.tables import ATOMS, SUBGRIDS
 from cryodata.formats.versions import DatasetVersion, open_version
 from cryodata.prepare.rules import LabelRule
 from cryodata.read.columns import array_columns, check_volumes_fit
 from cryodata.read.decode import VersionKey, Volumes, volumes_of
-from cryodata.read.filters import as_expression, keep
+from cryodata.read.filters import as_expression, keep, kept_subgrids
 from cryodata.read.sources import SUBGRID_IDS, ExampleSource, RowSource, SubgridSource, VolumeSource
 
 CONFIGS = ("subgrids", "volumes", "entries", "atoms")
@@ -105,13 +104,14 @@ def checked_selection(
 
 
 def _columns(store: Volumes, config: str, rule: str) -> tuple[str, ...]:
+    if config == "entries":
+        return tuple(store.entries.schema.names)
+    if config == "atoms":
+        return ("entry_id", *ATOMS.names) if len(store.entries) else ("entry_id",)
     arrays = tuple(array_columns(store.opened.manifest.schema, rule))
-    return {
-        "subgrids": (*arrays, *SUBGRID_IDS, "start_zyx"),
-        "volumes": (*arrays, *SUBGRID_IDS, "voxel_size_xyz", "origin_xyz"),
-        "entries": tuple(store.entries.schema.names),
-        "atoms": tuple(store.atoms(0).schema.names) if len(store.entries) else ("entry_id",),
-    }[config]
+    if config == "subgrids":
+        return (*arrays, *SUBGRID_IDS, "start_zyx")
+    return (*arrays, *SUBGRID_IDS, "voxel_size_xyz", "origin_xyz")
 
 
 def checked_balance(opened: DatasetVersion, selection: Selection, balance: Any) -> Balance | None:
@@ -134,9 +134,9 @@ def source_of(store: Volumes, selection: Selection, volumes: npt.NDArray[np.int3
     """Examples of the volumes of a split, those left out that a filter empties."""
     key, columns = selection.key, selection.columns
     if selection.config == "subgrids":
-        kept = None if selection.keep is None else _kept_subgrids(store, selection.keep, set(volumes.tolist()))
+        kept = None if selection.keep is None else kept_subgrids(store, selection.keep)
         if kept is not None:
-            volumes = np.array([volume for volume in volumes.tolist() if len(kept[volume])], dtype=np.int32)
+            volumes = volumes[kept.counts[volumes] > 0]
         return SubgridSource(key, volumes, columns, selection.box, selection.core, selection.rule, kept)
     if selection.config == "atoms":
         return RowSource(key, volumes, "atoms", columns, selection.keep)
@@ -150,22 +150,3 @@ def source_of(store: Volumes, selection: Selection, volumes: npt.NDArray[np.int3
     shapes = store.entries["shape_zyx"].take(volumes).to_pylist()
     check_volumes_fit([arrays[name] for name in columns if name in arrays], map(tuple, shapes), selection.rule)
     return VolumeSource(key, volumes, columns, selection.rule)
-
-
-def _kept_subgrids(store: Volumes, expression: Any, volumes: set[int]) -> dict[int, npt.NDArray[np.int32]]:
-    """Places of the sub-grids that meet a condition, by volume; nothing is decoded."""
-    kept = dict.fromkeys(volumes, np.zeros(0, dtype=np.int32))
-    ids = store.entries.select(list(SUBGRID_IDS))
-    for name in store.opened.tables("subgrids-"):
-        for group in iterate_groups(store.opened.table(name)):
-            number = group["volume"].to_numpy()
-            # rows of a volume lie together and in the order of its grid
-            first = np.r_[True, np.diff(number) != 0]
-            place = np.arange(len(number)) - np.maximum.accumulate(np.where(first, np.arange(len(number)), 0))
-            table = group.append_column("place", pa.array(place.astype(np.int32)))
-            for column in SUBGRID_IDS:
-                table = table.append_column(column, ids[column].take(group["volume"]))
-            table = keep(table, expression)
-            found, place = table["volume"].to_numpy(), table["place"].to_numpy()
-            kept.update({volume: place[found == volume] for volume in set(found.tolist()) & volumes})
-    return kept

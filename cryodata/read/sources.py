@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from cryodata.core.layout import canonical_json
 from cryodata.core.subgrids import SubgridGrid
 from cryodata.read.columns import ArrayColumn, array_columns
 from cryodata.read.decode import VersionKey, volumes_of
+from cryodata.read.kept import Kept
 
 ROTATE = (False, True, "so3")
 "not at all, by one of the 24 rotations that take a cube to itself, by any rotation"
@@ -65,18 +66,13 @@ class SubgridSource:
     rule: str
     "of the labels, as `LabelRule` writes it"
 
-    kept: Mapping[int, npt.NDArray[np.int32]] | None = field(default=None)
-    "places of the sub-grids that a filter kept, by volume; None keeps all"
+    kept: Kept | None = None
+    "the sub-grids that a filter kept; None keeps all"
 
     @property
     def selected(self) -> str:
         """Hash of version, volumes, boxes and what a filter kept."""
-        kept = None
-        if self.kept is not None:
-            digest = hashlib.sha256()
-            for volume in self.volumes.tolist():
-                digest.update(np.array([len(self.kept[volume]), *self.kept[volume]], dtype="<i4").tobytes())
-            kept = digest.hexdigest()
+        kept = self.kept.sha256 if self.kept is not None else None
         return _hash(self.key, self.volumes, [self.box, self.core, kept])
 
     @property

@@ -32,6 +32,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory, simulated: Report) -> tupl
         **os.environ,
         "CRYODATA_ROOT": str(folder / "root"),
         "HF_HOME": str(folder / "hf"),
+        "CRYODATA_CACHE": str(folder / "cache"),
         "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
     }
     return folder, environment

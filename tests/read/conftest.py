@@ -27,6 +27,7 @@ def hf_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("hf_cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_DATASETS_CACHE", str(folder))  # for workers and fresh processes
+        patch.setenv("CRYODATA_CACHE", str(tmp_path_factory.mktemp("cache") / "objects"))
         patch.setattr(datasets.config, "HF_DATASETS_CACHE", folder)
         datasets.disable_progress_bars()
         yield folder
