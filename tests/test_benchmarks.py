@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from benchmarks.formats.density_codec import CODECS, STORED, measure
-from benchmarks.read import bench, inputs, scale, source, startup
+from benchmarks.read import bench, inputs, scale, shuffle, source, startup
 from benchmarks.read.__main__ import BOX, CORE, arguments, run
 from benchmarks.read.measure import act
 from benchmarks.read.measure import arguments as case_arguments
@@ -111,3 +111,9 @@ def test_scale() -> None:
     result = scale.main(volumes=20)
 
     assert 0 < result["filtered"]["sub-grids"] < result["all"]["sub-grids"]
+
+
+def test_shuffle() -> None:
+    rows = shuffle.main(volumes=(5,), pools=(1, 2), side=60)
+
+    assert [row.get("pool_volumes") for row in rows] == [1, 2, 5, None]
