@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,6 @@ from torch.utils.data import DataLoader, IterableDataset
 from cryodata.build.dataset import Request, build
 from cryodata.read import shared, slots
 from cryodata.read.decode import Volumes
-from cryodata.read.shared import SharedMemory, granular
 from cryodata.torch import SubgridStream
 
 pytestmark = [
@@ -41,19 +38,6 @@ def same(left: Batch, right: Batch) -> bool:
         torch.equal(value, right[name]) if isinstance(value, torch.Tensor) else value == right[name]
         for name, value in left.items()
     )
-
-
-def test_shared_memory_is_never_cut_off_by_one_who_needs_less(monkeypatch: pytest.MonkeyPatch) -> None:
-    memory, piece = SharedMemory(), granular(1)
-    far = memory.array(3 * piece, piece)
-    far[:] = 7
-
-    # another process looked before `far` was there, and enlarges only now
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fstat", lambda _: SimpleNamespace(st_size=0))
-        memory.array(0, piece)
-
-    assert far.tolist() == [7] * piece
 
 
 @pytest.fixture(scope="module")

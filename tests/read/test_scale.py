@@ -15,14 +15,13 @@ from cryodata.read.plan import StreamPlan, checked_state
 from cryodata.read.sources import Sampling, SubgridSource
 from cryodata.read.stream import BatchReader
 
-SOURCE, COUNTS = replaced(VOLUMES)
-
 
 @pytest.fixture(params=["all", "filtered"])
 def source(request: pytest.FixtureRequest) -> SubgridSource:
     """7,600 volumes with 39 million sub-grids and more, all of them or half."""
-    assert COUNTS.sum() > 39e6
-    return SOURCE if request.param == "all" else filtered(SOURCE, COUNTS)
+    whole, counts = replaced(VOLUMES)
+    assert counts.sum() > 39e6
+    return whole if request.param == "all" else filtered(whole, counts)
 
 
 @pytest.fixture
