@@ -102,7 +102,7 @@ def test_only_the_volumes_of_the_streams_blocks_are_asked_for(monkeypatch: pytes
         return volumes
 
     monkeypatch.setattr(order.EpochOrder, "volumes_of_block", counted)
-    reader = BatchReader(StreamPlan(SOURCE, 64, 0, True, 8, 16, "drop", Sampling()), [3])
+    reader = BatchReader(StreamPlan(replaced(VOLUMES)[0], 64, 0, True, 8, 16, "drop", Sampling()), [3])
 
     next(reader.batches(0, len(reader) // 2))
 
@@ -110,7 +110,7 @@ def test_only_the_volumes_of_the_streams_blocks_are_asked_for(monkeypatch: pytes
 
 
 def test_weights_of_a_balance_are_those_of_the_block() -> None:
-    plan = StreamPlan(SOURCE, 64, 0, True, 8, 8, "drop", Sampling(balance=Balance.parse("map")))
+    plan = StreamPlan(replaced(VOLUMES)[0], 64, 0, True, 8, 8, "drop", Sampling(balance=Balance.parse("map")))
     reader = BatchReader(plan, range(8))
 
     _, batch = next(reader.batches(0, len(reader) // 2))
