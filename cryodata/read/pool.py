@@ -7,6 +7,7 @@ stated before it starts and does not grow.
 from __future__ import annotations
 
 import os
+import sys
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
@@ -102,7 +103,7 @@ class Pool:
 
     def close(self) -> None:
         """Stop decoding and let go of everything."""
-        if self._threads is not None:
+        if self._threads is not None and not sys.is_finalizing():  # their threads have ended by then
             self._threads.shutdown(wait=True, cancel_futures=True)
         for begun in list(self._begun):
             self._release(begun)

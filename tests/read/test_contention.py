@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
-from cryodata.build.dataset import Request, build
+from cryodata.build.dataset import Report, Request, build
 from cryodata.read import shared, slots
 from cryodata.read.decode import Volumes
 from cryodata.torch import SubgridStream
@@ -104,3 +106,19 @@ def test_two_passes_in_one_worker_do_not_meet(many: Make) -> None:
 
     assert len(pairs) > 4
     assert all(torch.equal(left, right) for left, right in pairs)
+
+
+LEFT_OPEN = """
+import sys
+from cryodata.torch import SubgridStream
+left = iter(SubgridStream(sys.argv[1], split="train", batch_size=8))
+next(left)
+"""
+
+
+def test_a_program_that_leaves_an_epoch_in_the_middle_ends_in_silence(simulated: Report) -> None:
+    command = [sys.executable, "-c", LEFT_OPEN, str(simulated.folder)]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
