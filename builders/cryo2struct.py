@@ -8,26 +8,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cryodata.build.archive import FILTERS, read_address, read_archive
 from cryodata.build.catalog import read_source_folder
+from cryodata.build.fetch import fetched
+from cryodata.build.models import fitted_models
 from cryodata.core.entry import Entry, Sample
 from cryodata.core.model import AtomicModel, Structure
 from cryodata.core.parameters import Parameter, count, number, number_or_none, one_of, yes_or_no
 from cryodata.core.schema import ArraySpec, FactSpec, LabelClass, Schema
 from cryodata.core.volume import Volume
-from cryodata.errors import RejectedError, UsageError
+from cryodata.errors import RejectedError
 from cryodata.formats.mrc import MapHeader, read_header, read_volume
-from cryodata.formats.structure import read_structure
 from cryodata.formats.tables import reserved_columns
 from cryodata.prepare.labels import label_volume, place_points
+from cryodata.prepare.merge import chain_names, choose_models, merged
 from cryodata.prepare.normalize import normalize_published
-from cryodata.prepare.quality import GOOD_FIT, FrameFit, Moments, find_frame, fit_shift, moments, share_outside
+from cryodata.prepare.quality import GOOD_FIT, FrameFit, Moments, fit, fit_shift, moments, share_outside
 from cryodata.prepare.resample import resample, resampled_shape
-from cryodata.prepare.residues import is_backbone, protein_residues
+from cryodata.prepare.residues import is_backbone
 from cryodata.prepare.secondary import computed_secondary
 
 SPACING = 1.0
@@ -78,6 +82,8 @@ FACTS = (
     FactSpec("map_sd", "float64", "standard deviation of the map as deposited"),
     FactSpec("secondary_method", "string", "records: HELIX/SHEET or struct_conf; computed: Kabsch-Sander"),
     FactSpec("n_residues", "int64", "protein residues of the model"),
+    FactSpec("models", "string", "fit of each fitted model in the frame of the map, or why it can't be used"),
+    FactSpec("models_used", "string", "models that labels are made of: merged if they show different molecules"),
 )
 
 
@@ -94,6 +100,7 @@ class Cryo2Struct:
         Parameter("max_voxels", 2**30, count, True, "largest volume after resampling"),
         Parameter("min_fit", GOOD_FIT, number, True, "refused if the fit is below and fit_shift too; 0 checks nothing"),
         Parameter("min_fit_shift", 0.95, number, True, "see min_fit"),
+        *FILTERS,
     )
 
     def schema(self, recipe: str) -> Schema:
@@ -104,11 +111,14 @@ class Cryo2Struct:
         """CC0 for depositions, which EMDB and PDB publish so; nothing is said of maps without an archive id."""
         return "CC0-1.0" if entries and all(entry.emdb_id for entry in entries) else "unknown"
 
-    def entries(self, source: Path | None, parameters: Mapping[str, Any], folder: Path) -> list[Entry]:
-        """The rows of a source folder's entries.csv."""
+    def entries(self, source: Path | str | None, parameters: Mapping[str, Any], folder: Path) -> list[Entry]:
+        """The rows of a source folder's entries.csv, here or at an address; without a source, what EMDB has."""
+        reserved = reserved_columns(self.schema("published"))
         if source is None:
-            raise UsageError(f"{self.name} needs --source DIR, a folder with entries.csv, its maps and models")
-        return read_source_folder(source, reserved_columns(self.schema("published")))
+            return read_archive(folder, parameters["max_resolution"], MIN_RESOLUTION, parameters)
+        return (
+            read_address(source, folder, reserved) if isinstance(source, str) else read_source_folder(source, reserved)
+        )
 
     def admit(self, entry: Entry, parameters: Mapping[str, Any]) -> None:
         """Refuse by resolution, and without a model."""
@@ -123,21 +133,23 @@ class Cryo2Struct:
             raise RejectedError("no_model", "no atomic model is named; labels are made from one")
 
     def fetch(self, entry: Entry, parameters: Mapping[str, Any]) -> Entry:
-        """The files of a source folder are in place already."""
-        return entry
+        """Fetch what lies at an address; the files of a source folder are in place already."""
+        return fetched(entry)
 
     def make(self, entry: Entry, recipe: str, parameters: Mapping[str, Any]) -> Sample:
         """Resample, normalise and label one map."""
         volume, header = _read_map(Path(entry.sources["map"].path), parameters["max_voxels"])
         map_moments = _checked_moments(volume, header)
-        structure = read_structure(Path(entry.sources["model"].path))
-        residues = _checked_protein(structure, Path(entry.sources["model"].path).name)
-        backbone = residues.take(is_backbone(residues))
-        ca_xyz = backbone.xyz[backbone.atom == "CA"]
-        frame = find_frame(volume, header.frames, header.frame, ca_xyz, map_moments)
+        fitted, told = fitted_models(entry, volume, header, map_moments)
+        frame = max((item.frame for item in fitted), key=lambda item: item.fit)
         placed = Volume(volume.data, volume.voxel_size_xyz, frame.origin_xyz)
+        fits = [fit(placed, item.ca_xyz, map_moments) for item in fitted]
+        used = [fitted[number] for number in choose_models([item.ca_xyz for item in fitted], fits)]
+        ca_xyz = np.concatenate([item.ca_xyz for item in used])
         shift = _checked_fit(placed, ca_xyz, frame, map_moments, parameters)
-        method, backbone = _with_secondary(structure, residues, backbone, parameters["secondary"])
+        names = chain_names([item.structure.model.chain.tolist() for item in used])
+        with_secondary = [_with_secondary(item.structure, item.residues, parameters["secondary"]) for item in used]
+        backbone = merged([model for _, model in with_secondary], names)
         resampled = resample(placed, SPACING)
         density, percentile = normalize_published(resampled.data)
         points = place_points(
@@ -156,11 +168,18 @@ class Cryo2Struct:
             "map_voxel_size_xyz": volume.voxel_size_xyz.tolist(),
             "map_mean": map_moments.mean,
             "map_sd": map_moments.sd,
-            "secondary_method": method,
+            "secondary_method": " and ".join(sorted({method for method, _ in with_secondary})),
             "n_residues": len(ca_xyz),
+            "models": " ".join([*(f"{item.role}={at:.4f}" for item, at in zip(fitted, fits, strict=True)), *told]),
+            "models_used": " ".join(item.role for item in used),
         }
         labels = {array.name: label_volume(array, points, resampled.shape_zyx) for array in ARRAYS[1:]}
-        return Sample(resampled, labels, points, structure.sequences, facts)
+        sequences = [
+            replace(item, chain=new[item.chain])
+            for model, new in zip(used, names, strict=True)
+            for item in model.structure.sequences
+        ]
+        return Sample(resampled, labels, points, tuple(sequences), facts)
 
 
 def _read_map(path: Path, max_voxels: int) -> tuple[Volume, MapHeader]:
@@ -186,14 +205,6 @@ def _checked_moments(volume: Volume, header: MapHeader) -> Moments:
     return found
 
 
-def _checked_protein(structure: Structure, file_name: str) -> AtomicModel:
-    residues = protein_residues(structure.model)
-    if not len(residues):
-        found = ", ".join(sorted(set(structure.model.entity_kind.tolist())))
-        raise RejectedError("no_protein", f"{file_name}: no peptide residue with a C-alpha; found {found}")
-    return residues
-
-
 def _checked_fit(
     volume: Volume, ca_xyz: np.ndarray[Any, Any], frame: FrameFit, map_moments: Moments, parameters: Mapping[str, Any]
 ) -> float:
@@ -211,9 +222,9 @@ def _checked_fit(
     return shift
 
 
-def _with_secondary(
-    structure: Structure, residues: AtomicModel, backbone: AtomicModel, wanted: str
-) -> tuple[str, AtomicModel]:
+def _with_secondary(structure: Structure, residues: AtomicModel, wanted: str) -> tuple[str, AtomicModel]:
+    """How secondary structure was found, and the backbone with it."""
+    backbone = residues.take(is_backbone(residues))
     if wanted == "records" and structure.has_secondary_records:
         return "records", backbone
     return "computed", backbone.with_secondary(computed_secondary(residues)[is_backbone(residues)])

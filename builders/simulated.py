@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cryodata.build.archive import FILTERS
 from cryodata.build.workspace import temporary_folder
 from cryodata.core.entry import Entry, Source
 from cryodata.core.layout import canonical_json
@@ -43,7 +44,7 @@ class Simulated(Cryo2Struct):
 
     name = "simulated"
     parameters = (
-        *Cryo2Struct.parameters,
+        *(item for item in Cryo2Struct.parameters if item not in FILTERS),
         Parameter("maps", 8, count, False, "number of maps"),
         Parameter("residues", 240, count, False, "residues of each model, in two chains"),
         Parameter("resolution", 3.0, number, False, "A"),
@@ -56,7 +57,7 @@ class Simulated(Cryo2Struct):
         """Nobody's but our own."""
         return "CC0-1.0"
 
-    def entries(self, source: Path | None, parameters: Mapping[str, Any], folder: Path) -> list[Entry]:
+    def entries(self, source: Path | str | None, parameters: Mapping[str, Any], folder: Path) -> list[Entry]:
         """As many as asked for; their files are made when they are fetched."""
         if source is not None:
             raise UsageError("simulated makes its own input and takes no --source")

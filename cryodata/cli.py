@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,46 +12,9 @@ import click
 from cryodata import __version__
 from cryodata.console import Console
 from cryodata.errors import CryodataError, SourceError, UsageError
+from cryodata.options import SourceFolder, common
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
-
-DEFAULT_ROOT = "~/.cache/cryodata"
-
-
-def default_root() -> str:
-    """CRYODATA_ROOT, or the user's cache."""
-    return os.path.expanduser(os.environ.get("CRYODATA_ROOT") or DEFAULT_ROOT)
-
-
-class Root(click.Path):
-    """A folder, or where `remote` the URL of one."""
-
-    def __init__(self, remote: bool) -> None:
-        super().__init__(file_okay=False)
-        self.remote = remote
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The text for reading, a Path for writing."""
-        if "://" not in str(value):
-            folder = super().convert(value, param, ctx)
-            return str(folder) if self.remote else Path(os.fsdecode(folder))
-        if not self.remote:
-            self.fail(f"'{value}': this is done in a folder of this machine; a URL is for reading", param, ctx)
-        return value
-
-
-def common(remote: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Options that every command takes. remote: it only reads, and the root may be a URL."""
-    place = "Folder or URL (http, https, s3, gs, az)" if remote else "Folder"
-    root = click.option(
-        "--root",
-        type=Root(remote),
-        default=default_root,
-        show_default=f"$CRYODATA_ROOT or {DEFAULT_ROOT}",
-        help=f"{place} that holds the datasets.",
-    )
-    as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
-    return lambda command: root(as_json(command))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -63,6 +24,7 @@ def app() -> None:
 
     \b
     Try it, no data needed:         cryodata demo
+    Build from EMDB and PDB:        cryodata build cryo2struct --limit 10
     Build from your maps:           cryodata build cryo2struct --source DIR
     Look at what there is:          cryodata list; cryodata info cryo2struct
     Train from it, in Python:       from cryodata import load_dataset
@@ -74,9 +36,9 @@ def app() -> None:
 @click.option("--as", "alias", metavar="NAME", default="", help="Name of the dataset; the builder's if not given.")
 @click.option(
     "--source",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    metavar="DIR",
-    help="Folder with entries.csv, its maps and models.",
+    type=SourceFolder(),
+    metavar="DIR|URL",
+    help="Folder with entries.csv, its maps and models, or its http address. Default: what EMDB and PDB have.",
 )
 @click.option("--version", metavar="V", help="Version to make, such as 0.2.0; 0.1.0 if there is none yet.")
 @click.option(
@@ -97,6 +59,8 @@ def app() -> None:
     metavar="KEY=VALUE",
     help="Change a setting of the builder; `--set help` lists them.",
 )
+@click.option("--keep-raw", is_flag=True, help="Keep fetched maps and models; by default they go when they were used.")
+@click.option("--dry-run", is_flag=True, help="Build nothing: write the catalogue as Parquet, say what it takes.")
 @click.option("--strict", is_flag=True, help="Exit with 1 if any entry was rejected.")
 @common(remote=False)
 def build(**options: Any) -> int:
@@ -106,11 +70,13 @@ def build(**options: Any) -> int:
     on where it stopped and gives the same bytes.
 
     \b
+    cryodata build cryo2struct --limit 10
     cryodata build cryo2struct --source maps --set max_resolution=8
     cryodata build simulated --set maps=4 --workers 2
     """  # fmt: skip
     from cryodata.build.builder import find_builder
     from cryodata.build.dataset import Request, build
+    from cryodata.build.plan import plan
     from cryodata.build.run import available_cores
 
     console = Console(options["as_json"])
@@ -129,7 +95,11 @@ def build(**options: Any) -> int:
         workers=workers,
         limit=options["limit"],
         ids=options["ids"],
+        keep_raw=options["keep_raw"],
     )
+    if options["dry_run"]:
+        console.show_plan(plan(request))
+        return DONE
     with console.progress(f"building {options['alias'] or options['name']}") as observe:
         report = build(request, observe)
     console.show_build(report)

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console as RichConsole
@@ -17,6 +18,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from cryodata.build.builder import Builder
     from cryodata.build.dataset import Report
+    from cryodata.build.plan import Plan
     from cryodata.build.verify import Verification
     from cryodata.build.work import Outcome
     from cryodata.formats.manifest import Manifest
@@ -104,6 +106,25 @@ class Console:
         for item in parameters:
             table.add_row(item.name, _plain(item.default), item.help)
         self.out.print(table)
+
+    def show_plan(self, plan: Plan) -> None:
+        """What a build would do."""
+        if self.as_json:
+            self.show_json({**asdict(plan), "catalogue": str(plan.catalogue)})
+            return
+        self._pairs(
+            {
+                "entries": f"{plan.entries:,}; {plan.refused:,} refused by the list; {plan.looked_at:,} maps looked at",
+                "to fetch": _megabytes(plan.fetch_bytes),
+                "voxels": f"{plan.voxels:,}",
+                "memory a worker": f"up to {_megabytes(plan.peak_bytes)}",
+                "disk": f"up to {_megabytes(plan.disk_bytes)}",
+                "time": "unknown before a first build"
+                if plan.seconds is None
+                else f"{plan.seconds:,.0f} s of one worker",
+                "catalogue": str(plan.catalogue),
+            }
+        )
 
     def show_build(self, report: Report) -> None:
         """What a build did."""

@@ -35,7 +35,7 @@ HOMES = {
     "torch": {"demo.py", "read/torch_device.py", "read/torch_ring.py", "read/torch_stream.py"},
     "llvmlite": {"read/compiled.py", "read/kernels.py"},
     "matplotlib": {"demo.py"},
-    "click": {"cli.py"},
+    "click": {"cli.py", "options.py"},
     "rich": {"console.py"},
 }
 

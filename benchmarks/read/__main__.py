@@ -34,6 +34,7 @@ def arguments() -> argparse.ArgumentParser:
     add("--many", type=int, default=100, help="ids of the same maps, for the rows of many (100); 0 leaves them out")
     add("--work", type=Path, default=Path("benchmark-work"), help="folder of maps, layouts and environments, kept")
     add("--peers", default=",".join(peer_names()), help="those to measure, `none` for none (all: %(default)s)")
+    add("--only", default="", help="a part of the names of the cases to measure, such as litData (all)")
     add("--workers", default="0,1,2", help="DataLoader workers that are tried (%(default)s)")
     add("--seconds", type=float, default=3.0, help="of each repeat (3)")
     add("--repeats", type=int, default=3, help="of each case (3); the table shows median, lowest, highest")
@@ -60,7 +61,7 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
         build_maps(root, wide, given.many, given.volumes, given.size)
         many = export_copies(found, root, wide, work / f"input-{given.size}-{given.volumes}-{given.many}")
     workers = tuple(int(number) for number in given.workers.split(","))
-    setup = Run(work, found, many, given.seconds, given.repeats, given.batch, stored, workers)
+    setup = Run(work, found, many, given.seconds, given.repeats, given.batch, stored, workers, given.only)
     rows = list(measure(setup, peers))
     return {
         **machine(("cryodata", "torch", "numpy", "datasets", "zarr", "numcodecs", "pyarrow")),
@@ -72,6 +73,7 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
             "batch": given.batch,
             "seconds": given.seconds,
             "repeats": given.repeats,
+            "workers": given.workers,
         },
         "rows": rows,
         "ratios": ratios(rows),

@@ -40,6 +40,9 @@ class Run:
     workers: tuple[int, ...] = (0, 1, 2)
     "worker counts that are tried, of those that a case allows"
 
+    only: str = ""
+    "a part of the name of those cases that are measured"
+
     say: Callable[[str], None] = partial(print, flush=True)
 
 
@@ -73,9 +76,10 @@ def module_rows(run: Run, peer: str, module: Module) -> Iterator[Row]:
         run.say(f"{peer}: not run: {error}")
         yield {"peer": peer, "case": peer, "not run": str(error)}
         return
-    for layout in dict.fromkeys(case["layout"] for case in listed["cases"]):
+    wanted = [case for case in listed["cases"] if run.only in case["name"]]
+    for layout in dict.fromkeys(case["layout"] for case in wanted):
         folder = run.work / "layouts" / f"{peer}-{layout or 'none'}"
-        cases = [case for case in listed["cases"] if case["layout"] == layout]
+        cases = [case for case in wanted if case["layout"] == layout]
         made: Row = {}
         try:
             for case in cases:
@@ -98,7 +102,7 @@ def many_rows(run: Run, ours: Module) -> Iterator[Row]:
         return
     wide = replace(run, input=run.many, many=None, stored=0)
     for case in call(ours, ["list"], run.work)[0]["cases"]:
-        if case["name"].startswith("SubgridStream") and case["pinned"]:
+        if case["name"].startswith("SubgridStream") and case["pinned"] and run.only in case["name"]:
             name = f"{case['name']}, {run.many.maps} volumes"
             row: Row = {"peer": OWN, "case": name, "maps": run.many.maps}
             yield _timed(wide, ours, {**case, "workers": [0]}, row, run.work / "layouts" / "none", name)

@@ -182,8 +182,10 @@ def resume_times(fresh: Callable[[], Loader], setup: Setup, rate: float) -> dict
             continue
         state, loader = loader.state(batches), fresh()
         began = time.perf_counter()
-        first = next(loader.resume(state), None)  # a state may have lost what a shuffle buffer held
+        rest = loader.resume(state)  # held while the clock runs: ending a stream is not part of it
+        first = next(rest, None)  # a state may have lost what a shuffle buffer held
         found[str(share)] = time.perf_counter() - began if first is not None else "nothing left"
+        del rest
         loader = fresh()
     return found
 

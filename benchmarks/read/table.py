@@ -44,13 +44,13 @@ def notes(result: Row) -> str:
     return (
         f"{said['maps']} simulated maps of {said['side']} A, {said['sub-grids']:,} sub-grids of "
         f"{said['sample bytes']:,} bytes, batch {said['batch']}; one core ({result['processor']}), thread pools of 1, "
-        f"page cache warm. Rates: median of {said['repeats']} repeats of {said['seconds']:g} s, at the best of 0, 1 "
-        "and 2 workers; ours over whole epochs with decoding and first batches, the others after their first batch. "
-        f"Other layouts hold fewer maps ({', '.join(map(str, held)) or 'all'}): their bytes are scaled to all, their "
-        "resume times are not. Memory: peak of anonymous and shared memory of all processes. Read per used: bytes "
-        "asked of files per byte delivered (rchar of /proc/self/io; c: computed, each stored byte once an epoch). From "
-        "0.5 GB/s: computed, the rate when all that is read comes from such a disk; RAM: the set must fit memory. "
-        f"Ending a stream took {closing:.1f} s at most, which is in no figure (`datasets` sleeps 5 s)."
+        f"page cache warm. Rates: median of {said['repeats']} repeats of {said['seconds']:g} s, at the best of "
+        f"{said['workers']} workers; ours over whole epochs with decoding and first batches, the others after their "
+        f"first batch. Other layouts hold fewer maps ({', '.join(map(str, held)) or 'all'}): their bytes are scaled "
+        "to all, their resume times are not. Memory: peak of anonymous and shared memory of all processes. Read per "
+        "used: bytes asked of files per byte delivered (rchar of /proc/self/io; c: computed, each stored byte once an "
+        "epoch). From 0.5 GB/s: computed, the rate when all that is read comes from such a disk; RAM: the set must fit "
+        f"memory. Ending a stream took {closing:.1f} s at most, which is in no figure (`datasets` sleeps 5 s)."
     )
 
 

@@ -12,10 +12,11 @@ from typing import Any
 import pyarrow as pa
 
 from cryodata.build.builder import Builder
+from cryodata.build.identify import Job
 from cryodata.build.place import place_folder
 from cryodata.build.receipts import Receipt, read_atoms, read_subgrids
-from cryodata.build.work import BOX, CORE, Job
-from cryodata.core.entry import Entry, Rejection
+from cryodata.build.work import BOX, CORE
+from cryodata.core.entry import Entry, Rejection, is_content
 from cryodata.core.layout import FileDigest, tables_path, tree_digest, version_key
 from cryodata.core.schema import Schema
 from cryodata.core.splits import DEFAULT_SCHEME, SCHEMES, resolution_bin, split_names
@@ -64,7 +65,7 @@ def gather(accepted: Iterable[tuple[Entry, Receipt]], rejected: Iterable[Rejecti
     first_of: dict[tuple[str, ...], str] = {}
     kept, refused = [], list(rejected)
     for entry, receipt in sorted(accepted, key=lambda pair: pair[0].entry_id):
-        content = tuple(item["sha256"] for item in receipt.content["sources"] if item["role"] in ("map", "model"))
+        content = tuple(item["sha256"] for item in receipt.content["sources"] if is_content(item["role"]))
         first = first_of.setdefault(content, entry.entry_id)
         if first == entry.entry_id:
             kept.append((entry, receipt))

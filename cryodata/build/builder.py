@@ -47,8 +47,9 @@ class Builder(Protocol):
     def license_of(self, entries: Sequence[Entry]) -> str:
         """SPDX identifier for a dataset of these entries; `unknown` if the builder can't tell."""
 
-    def entries(self, source: Path | None, parameters: Mapping[str, Any], folder: Path) -> list[Entry]:
-        """All entries of a source; opens no map. folder: where a builder that makes its own input may put it."""
+    def entries(self, source: Path | str | None, parameters: Mapping[str, Any], folder: Path) -> list[Entry]:
+        """All entries of a source, a folder or the address of one; opens no map. folder: of the dataset, where a
+        builder that makes or fetches its own input may put it."""
 
     def admit(self, entry: Entry, parameters: Mapping[str, Any]) -> None:
         """Raise RejectedError if what the list says of an entry already refuses it."""

@@ -13,20 +13,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as library_version
 from pathlib import Path
-from typing import Any
 
 from cryodata.build.assemble import gather, parent_splits, without_parent, write_latest, write_version
 from cryodata.build.builder import SELECTION, Builder, find_builder
 from cryodata.build.catalog import read_split_list
+from cryodata.build.fetch import discard_models
+from cryodata.build.identify import Job
 from cryodata.build.receipts import Receipt, read_receipt
 from cryodata.build.run import run
-from cryodata.build.work import Job, Outcome
+from cryodata.build.selection import admit, check_listed, select
+from cryodata.build.work import Outcome
 from cryodata.build.workspace import remove_stale, temporary_folder
 from cryodata.core.entry import Entry, Rejection
 from cryodata.core.layout import DATASET_NAME, version_key
 from cryodata.core.parameters import resolve
-from cryodata.core.splits import assign, fraction_of
-from cryodata.errors import CryodataError, RejectedError, SourceError, UsageError
+from cryodata.core.splits import assign
+from cryodata.errors import CryodataError, UsageError
 from cryodata.formats.manifest import Manifest, list_versions, next_version
 from cryodata.formats.versions import open_version
 
@@ -40,7 +42,9 @@ class Request:
 
     builder: str
     root: Path
-    source: Path | None = None
+    source: Path | str | None = None
+    "folder or address with entries.csv; None takes what the builder takes by itself, such as the archive"
+
     name: str = ""
     "of the dataset; the builder's if empty"
 
@@ -55,6 +59,9 @@ class Request:
     limit: int | None = None
     ids: Path | None = None
     "file with an entry id a line"
+
+    keep_raw: bool = False
+    "whether fetched files stay when they are no longer needed"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,12 +87,12 @@ def build(request: Request, observe: Callable[[int, Outcome | None], None] = lam
     """
     began, builder = time.time(), find_builder(request.builder)
     remove_stale(request.root / (request.name or builder.name))
-    job, version, listed = _plan(request, builder)
+    job, version, listed = job_of(request, builder)
     folder = Path(job.folder)
     listing = builder.entries(request.source, job.parameters, folder)
-    _check_listed(listed, listing)
-    entries = _select(listing, request, job.parameters)
-    admitted, refused = _admit(builder, entries, job.parameters)
+    check_listed(listed, listing)
+    entries = select(listing, request.ids, request.limit, job.parameters)
+    admitted, refused = admit(builder, entries, job.parameters)
     parent, units = parent_splits(request.root, folder.name, version, job.parameters["parent"])
     assign(admitted, seed=job.parameters["seed"], listed=listed, parent=units)  # refuses a bad list before the work
     observe(len(admitted), None)
@@ -97,6 +104,8 @@ def build(request: Request, observe: Callable[[int, Outcome | None], None] = lam
     except BaseException:
         remove_stale(folder)  # of workers that were ended in the middle of an entry
         raise
+    if not request.keep_raw:
+        discard_models(admitted, {key for key, outcome in outcomes.items() if outcome.digest})
     finished = gather(*_collect(folder, admitted, outcomes, refused))
     splits = assign([entry for entry, _ in finished.accepted], seed=job.parameters["seed"], listed=listed, parent=units)
     with temporary_folder(folder) as temporary:
@@ -108,7 +117,7 @@ def build(request: Request, observe: Callable[[int, Outcome | None], None] = lam
     return Report(manifest, folder, created, finished.rejected, reused, time.time() - began)
 
 
-def _plan(request: Request, builder: Builder) -> tuple[Job, str, dict[str, str]]:
+def job_of(request: Request, builder: Builder) -> tuple[Job, str, dict[str, str]]:
     """The job, the version to make and the user's list of splits."""
     name = request.name or builder.name
     if not DATASET_NAME.fullmatch(name):
@@ -123,7 +132,7 @@ def _plan(request: Request, builder: Builder) -> tuple[Job, str, dict[str, str]]
         listed = read_split_list(path)
         parameters["splits"] = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
     folder = request.root / name
-    job = Job(request.builder, recipe, parameters, str(folder))
+    job = Job(request.builder, recipe, parameters, str(folder), request.keep_raw)
     return job, _version(job, builder, request), listed
 
 
@@ -162,43 +171,6 @@ def _changed_settings(made: Manifest, job: Job, builder: Builder) -> list[str]:
     return [
         f"{key} was {then.get(key)}, is {now.get(key)}" for key in sorted(now | then) if now.get(key) != then.get(key)
     ]
-
-
-def _check_listed(listed: Mapping[str, str], entries: Sequence[Entry]) -> None:
-    """A misspelt id in a list of splits would leave a test map in training."""
-    known = {entry.entry_id for entry in entries} | {entry.unit for entry in entries}
-    unknown = sorted(set(listed) - known)
-    if unknown:
-        raise SourceError(f"splits: {len(unknown)} ids that the source does not have: {', '.join(unknown[:20])}")
-
-
-def _select(entries: Sequence[Entry], request: Request, parameters: Mapping[str, Any]) -> list[Entry]:
-    """The entries of the sample, then those of the id list, then the first `limit`; sorted by id."""
-    chosen = [entry for entry in entries if fraction_of(entry.unit, -1) < parameters["sample"]]
-    if request.ids is not None:
-        try:
-            wanted = {line.strip() for line in request.ids.read_text("utf-8").splitlines() if line.strip()}
-        except (OSError, UnicodeDecodeError) as error:
-            raise SourceError(f"{request.ids}: no readable list of ids ({error})") from None
-        missing = sorted(wanted - {entry.entry_id for entry in entries})
-        if missing:
-            raise SourceError(f"{request.ids}: ids that the source does not have: {', '.join(missing[:20])}")
-        chosen = [entry for entry in chosen if entry.entry_id in wanted]
-    return sorted(chosen, key=lambda entry: entry.entry_id)[: request.limit]
-
-
-def _admit(
-    builder: Builder, entries: Sequence[Entry], parameters: Mapping[str, Any]
-) -> tuple[list[Entry], list[Rejection]]:
-    admitted, refused = [], []
-    for entry in entries:
-        try:
-            builder.admit(entry, parameters)
-        except RejectedError as error:
-            refused.append(Rejection(entry.entry_id, error.code, error.message))
-        else:
-            admitted.append(entry)
-    return admitted, refused
 
 
 def _collect(

@@ -14,7 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryodata.build.work import Job, Outcome, work_on
+from cryodata.build.identify import Job
+from cryodata.build.work import Outcome, work_on
 from cryodata.build.workspace import temporary_folder
 from cryodata.core.entry import Entry
 

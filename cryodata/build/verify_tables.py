@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
+from cryodata.core.entry import is_content
 from cryodata.core.layout import FileDigest, tree_digest
 from cryodata.errors import DatasetError
 from cryodata.formats.row_groups import table_rows
@@ -70,7 +71,7 @@ def check_counts(opened: DatasetVersion, entries: pa.Table, rejected: pa.Table, 
     faults.extend(f"entries.parquet: the id {entry_id} is there more than once" for entry_id in repeated)
     pairs: dict[tuple[str, ...], str] = {}
     for row in entries.select(["entry_id", "source_sha256"]).to_pylist():
-        pair = tuple(item["sha256"] for item in row["source_sha256"] if item["role"] in ("map", "model"))
+        pair = tuple(item["sha256"] for item in row["source_sha256"] if is_content(item["role"]))
         first = pairs.setdefault(pair, row["entry_id"])
         if first != row["entry_id"]:
             faults.append(f"{row['entry_id']}: duplicate of {first}: map and model are the same")

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
+import errno
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cryodata.build.builder import Builder, find_builder
+from cryodata.build.builder import find_builder
+from cryodata.build.fetch import discard_maps, recalled
+from cryodata.build.identify import Job, covered_by, digest_of, identify
 from cryodata.build.place import place_folder
 from cryodata.build.receipts import Receipt, read_receipt, write_receipt
 from cryodata.build.workspace import temporary_folder
-from cryodata.core.entry import Entry, Sample, Source
-from cryodata.core.layout import FORMAT_VERSION, canonical_json, tree_digest, volume_path
-from cryodata.core.parameters import shaping
+from cryodata.core.entry import Entry, Sample
+from cryodata.core.layout import tree_digest, volume_path
 from cryodata.core.schema import Schema
 from cryodata.core.subgrids import SubgridGrid
 from cryodata.errors import RejectedError
-from cryodata.formats.mrc import map_digest, read_header
-from cryodata.formats.structure import model_digest
 from cryodata.formats.tables import points_table, subgrids_table
 from cryodata.formats.volumes import folder_files, write_volume
 from cryodata.prepare.labels import LOST, OUTSIDE, WRITTEN, class_values
@@ -33,23 +32,11 @@ from cryodata.prepare.validate import check_sample
 DTYPE = "float16"
 "how density is stored where a builder has no setting `density`; measured in benchmarks/formats"
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"a disk without space ends the build; the same command goes on when there is some"
+
 BOX, CORE = 32, 20
 "voxels a side of the sub-grids in the tables (Cryo2StructData)"
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What is the same for every entry of a build; small, so that it travels to workers with each."""
-
-    builder: str
-    "name by which workers find the builder"
-
-    recipe: str
-    parameters: Mapping[str, Any]
-    "resolved"
-
-    folder: str
-    "folder of the dataset: ROOT/NAME"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +59,29 @@ class Outcome:
 
 def work_on(entry: Entry, job: Job) -> Outcome:
     """Make one entry, or find it made. Never raises for what lies in the entry; does so if it can't write."""
+    outcome = _work_on(entry, job)
+    if outcome.digest and not job.keep_raw:
+        discard_maps(entry)
+    return outcome
+
+
+def _work_on(entry: Entry, job: Job) -> Outcome:
     began = time.perf_counter()
     builder = find_builder(job.builder)
     folder = Path(job.folder)
     digest = ""
     try:
+        known = recalled(entry)
+        if known is not None:  # finished before: nothing is fetched for it
+            digest = digest_of(entry, covered_by(known, job, builder))
+            receipt = read_receipt(folder, entry, digest, hashed=True)
+            if receipt is not None:
+                return _outcome(entry, receipt, True, began)
+            digest = ""
         entry = _guarded(builder.fetch, entry, job.parameters)
         identified, covered = identify(entry, job, builder)
         if isinstance(covered, dict):
-            digest = hashlib.sha256(canonical_json({**covered, "entry_id": entry.entry_id})).hexdigest()
+            digest = digest_of(entry, covered)
             receipt = read_receipt(folder, entry, digest, hashed=True)
             if receipt is not None:
                 return _outcome(entry, receipt, True, began)
@@ -101,30 +102,6 @@ def work_on(entry: Entry, job: Job) -> Outcome:
     return _outcome(entry, receipt, False, began)
 
 
-def identify(entry: Entry, job: Job, builder: Builder) -> tuple[Entry, dict[str, Any] | RejectedError]:
-    """The entry with its sources hashed, and what the recipe digest covers besides the entry's name.
-
-    The second is the reason if a source can't be read to its end; making the sample may find an earlier one.
-    """
-    sources: dict[str, Source] = {}
-    for role, source in entry.sources.items():
-        path = Path(source.path)
-        try:
-            digest, size = model_digest(path) if role == "model" else map_digest(path, read_header(path))
-        except RejectedError as error:
-            return entry, error
-        sources[role] = Source(source.path, digest, size)
-    covered = {
-        "format": FORMAT_VERSION,
-        "builder": builder.name,
-        "recipe": job.recipe,
-        "revision": builder.recipes[job.recipe],
-        "parameters": shaping(builder.parameters, job.parameters),
-        "sources": {role: source.sha256 for role, source in sources.items()},
-    }
-    return replace(entry, sources=sources), covered
-
-
 class _TransientError(Exception):
     """A failure that may not repeat: it leaves no receipt."""
 
@@ -142,6 +119,8 @@ def _guarded(call: Callable[..., Any], *arguments: Any) -> Any:
     except MemoryError:
         raise _TransientError("out_of_memory", "memory ran out; the next build tries it again") from None
     except (Exception, SystemExit) as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise  # no fault of the entry, and the next one would end the same way
         text = "".join(letter if letter.isprintable() else " " for letter in str(error))
         where = traceback.extract_tb(error.__traceback__)[-1]
         found = f"{type(error).__name__}: {' '.join(text.split())[:500]}, {Path(where.filename).name}:{where.lineno}"

@@ -28,6 +28,11 @@ def entry_id_fault(entry_id: str) -> str | None:
     return None
 
 
+def is_content(role: str) -> bool:
+    """Does a source decide what the entry is? Its map does, and its models: model, model2, model3, ..."""
+    return role == "map" or role.startswith("model")
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """One input file of an entry."""
@@ -40,6 +45,9 @@ class Source:
 
     size: int = 0
     "number of decompressed bytes; 0 until the file was read"
+
+    urls: tuple[tuple[str, ...], ...] = ()
+    "where the file is fetched from: addresses that hold the same file, for each alternative in order of preference"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,7 @@ class Entry:
     "recommended by the authors, in the units of the map; None if unknown"
 
     sources: Mapping[str, Source] = field(default_factory=dict)
-    "input files by role: map, model, half1, half2, mask"
+    "input files by role: map, model (model2, model3, ... if several were fitted), half1, half2, mask"
 
     split: str = ""
     "split that the source list asks for; empty if it leaves the choice to the scheme"

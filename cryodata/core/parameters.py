@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from cryodata.errors import UsageError
@@ -46,6 +47,11 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
     parse.__doc__ = "One of " + ", ".join(choices) + "."
     return parse
+
+
+def day(value: str) -> str:
+    """A day such as 2023-03-27, or nothing."""
+    return date.fromisoformat(value).isoformat() if value else ""
 
 
 def text(value: str) -> str:

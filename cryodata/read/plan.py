@@ -42,7 +42,9 @@ class StreamPlan:
     sampling: Sampling = Sampling()
 
     def __post_init__(self) -> None:
-        if self.sampling.rotate not in ROTATE:
+        if not isinstance(self.seed, (int, np.integer)):
+            raise UsageError(f"seed={self.seed!r}; expected a whole number")
+        if not isinstance(self.sampling.rotate, bool) and self.sampling.rotate != "so3":  # 1 is in ROTATE, but not True
             raise UsageError(f"rotate={self.sampling.rotate!r}; expected one of {', '.join(map(repr, ROTATE))}")
         if self.remainder not in REMAINDERS:
             raise UsageError(f"remainder='{self.remainder}'; expected one of {', '.join(REMAINDERS)}")
@@ -70,11 +72,11 @@ class StreamPlan:
             "format": STATE_FORMAT,
             "manifest": self.source.key.sha256,
             "filter": self.source.selected,
-            "seed": self.seed,
-            "shuffle": self.shuffle,
-            "streams": self.streams,
-            "pool_volumes": self.pool_volumes,
-            "batch_size": self.batch_size,
+            "seed": int(self.seed),
+            "shuffle": bool(self.shuffle),
+            "streams": int(self.streams),
+            "pool_volumes": int(self.pool_volumes),
+            "batch_size": int(self.batch_size),
             "remainder": self.remainder,
             "box": self.source.box,
             "core": self.source.core,
@@ -89,4 +91,7 @@ def checked_state(state: Mapping[str, Any], plan: StreamPlan) -> tuple[int, int]
     if wrong:
         found = "; ".join(f"{key} is {theirs!r} in the state, {mine!r} here" for key, (theirs, mine) in wrong.items())
         raise UsageError(f"the state is of another stream: {found}")
-    return int(state["epoch"]), int(state["next_batch"])
+    epoch, batch = state.get("epoch"), state.get("next_batch")
+    if not isinstance(epoch, int) or not isinstance(batch, int) or batch < 0:
+        raise UsageError(f"the state has epoch={epoch!r}, next_batch={batch!r}; expected whole numbers, a batch from 0")
+    return epoch, batch

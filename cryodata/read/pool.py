@@ -7,7 +7,8 @@ stated before it starts and does not grow.
 from __future__ import annotations
 
 import os
-from concurrent.futures import Future, ThreadPoolExecutor
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 import numpy as np
@@ -63,18 +64,32 @@ class Pool:
         self._begun: dict[tuple[int, int], list[Future[PoolVolume | None] | None]] = {}
         self._serving: dict[int, tuple[int, Served]] = {}
 
-    def block(self, stream: int, block: int) -> Served:
-        """A block, ready; waits until its volumes are decoded. Blocks before it are let go."""
+    def block(self, stream: int, block: int, end: int, then: int) -> Served:
+        """A block, ready; waits until its volumes are decoded. Blocks before it are let go.
+
+        end: where the batch that asks for it ends in the stream. then: where the next batch of this reader begins.
+        """
         serving = self._serving.get(stream)
         if serving is None or serving[0] != block:
-            self._serving.pop(stream, None)
-            for passed in [key for key in self._begun if key[0] == stream and key[1] < block]:
-                self._release(passed)
+            self._pass(stream, block)
             self.begin(stream, block)
             if self._threads is not None and block + 1 < self.order.blocks(stream):
-                self.begin(stream, block + 1)
+                first, last = self.order.block_span(stream, block + 1)
+                if first < end or then < last:  # a worker among many may leave a block out
+                    self.begin(stream, block + 1)
             self._serving[stream] = serving = (block, self._ready(stream, block))
         return serving[1]
+
+    def leave(self, stream: int, then: int) -> None:
+        """Let go of the blocks before a position, now and not when the next batch is asked for: others wait for them.
+
+        The block of the position is begun.
+        """
+        over = then >= self.order.length(stream)
+        block = self.order.blocks(stream) if over else self.order.block_of(stream, then)
+        self._pass(stream, block)
+        if self._threads is not None and not over:
+            self.begin(stream, block)
 
     def begin(self, stream: int, block: int) -> None:
         """Begin to decode a block, unless that was begun; on a single core that waits until the block is asked for."""
@@ -88,14 +103,24 @@ class Pool:
 
     def close(self) -> None:
         """Stop decoding and let go of everything."""
-        if self._threads is not None:
+        if self._threads is not None and not sys.is_finalizing():  # their threads have ended by then
             self._threads.shutdown(wait=True, cancel_futures=True)
         for begun in list(self._begun):
             self._release(begun)
         self._serving.clear()
 
+    def _pass(self, stream: int, block: int) -> None:
+        """Let go of the blocks before one."""
+        if stream in self._serving and self._serving[stream][0] < block:
+            del self._serving[stream]
+        for passed in [key for key in self._begun if key[0] == stream and key[1] < block]:
+            self._release(passed)
+
     def _release(self, begun: tuple[int, int]) -> None:
-        for place in range(len(self._begun.pop(begun))):
+        """Nothing may be decoded into a slot that others have, or that this reader has for another block."""
+        futures = self._begun.pop(begun)
+        wait([future for future in futures if future is not None and not future.cancel()])
+        for place in range(len(futures)):
             self.slots.release(self._slot(*begun, place))
 
     def _slot(self, stream: int, block: int, place: int) -> int:
@@ -104,7 +129,7 @@ class Pool:
         )
         return first + block % self._held * self.order.block_volumes + place
 
-    def _decode(self, stream: int, block: int, place: int, wait: bool) -> PoolVolume | None:
+    def _decode(self, stream: int, block: int, place: int, patient: bool) -> PoolVolume | None:
         """Have a volume in its slot, or None if that is not free yet."""
         volume, slot = int(self.order.volumes_of_block(stream, block)[place]), self._slot(stream, block, place)
         row, source = int(self.source.volumes[volume]), self.source
@@ -113,7 +138,7 @@ class Pool:
         def fill(voxels: npt.NDArray[Any]) -> None:
             self.store.decode_density(row, without_frame(framed(voxels, grid), grid))
 
-        if source.density and not self.slots.hold(slot, (self.order.epoch, stream, block, volume), fill, wait):
+        if source.density and not self.slots.hold(slot, (self.order.epoch, stream, block, volume), fill, patient):
             return None
         labels: VolumeLabels | None = None
         if len(source.arrays) > len(source.density):
@@ -127,7 +152,7 @@ class Pool:
         for place, ahead in enumerate(self._begun[stream, block]):
             volume = None if ahead is None else ahead.result()
             if volume is None:
-                volume = self._decode(stream, block, place, wait=True)
+                volume = self._decode(stream, block, place, True)
             if volume is None:
                 raise AssertionError("a slot that was waited for is held")
             volumes.append(volume)

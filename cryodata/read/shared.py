@@ -6,6 +6,7 @@ import fcntl
 import mmap
 import os
 import weakref
+from contextlib import suppress
 from itertools import count
 from multiprocessing import reduction
 from multiprocessing.context import get_spawning_popen
@@ -30,7 +31,7 @@ class SharedMemory:
     """
 
     def __init__(self, memory: int | None = None, locks: int | None = None) -> None:
-        self._memory = os.memfd_create("cryodata") if memory is None else memory
+        self._memory = _unshrinking() if memory is None else memory
         self._locks = os.memfd_create("cryodata-locks") if locks is None else locks
         weakref.finalize(self, _close, self._memory, self._locks).atexit = False
 
@@ -40,7 +41,8 @@ class SharedMemory:
         Takes memory only where it is touched.
         """
         if os.fstat(self._memory).st_size < first + size:
-            os.ftruncate(self._memory, first + size)
+            with suppress(PermissionError):  # another made it larger since: it must not lose what it has there
+                os.ftruncate(self._memory, first + size)
         return mmap.mmap(self._memory, size, offset=first)
 
     def array(self, first: int, size: int) -> npt.NDArray[np.uint8]:
@@ -79,6 +81,13 @@ def spawning() -> bool:
 def granular(size: int) -> int:
     """The smallest size that is not smaller and a mapping may begin after."""
     return -(-size // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY
+
+
+def _unshrinking() -> int:
+    """A file in memory that only grows: two processes that enlarge it at a time would cut each other's part off."""
+    memory = os.memfd_create("cryodata", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+    return memory
 
 
 def _close(*descriptors: int) -> None:

@@ -19,7 +19,7 @@ Fill = Callable[[npt.NDArray[Any]], None]
 "writes the values of a slot, flat"
 
 PATIENCE, PAUSE = 1.0, 0.001
-"seconds that a worker waits for a slower one to leave a slot before it decodes for itself; and between looks"
+"seconds that a worker waits for a slower one to leave a slot before it decodes for itself, at first; between looks"
 
 
 class Slots(Protocol):
@@ -69,8 +69,9 @@ class SharedSlots:
     """Slots that the workers of a rank share: what one has decoded, the others find.
 
     A worker holds a read lock on each slot that it serves or will serve next, and a write lock while it decodes: locks
-    on bytes of the shared file, which the system drops when a worker ends, however it ends. A worker that waits too
-    long for a slower one decodes into a slot of its own, so nothing can hang.
+    on bytes of the shared file, which the system drops when a worker ends, however it ends. A worker decodes into a
+    slot of its own at once if one ahead of it has the slot, which may be waiting for it in turn, and after a while if
+    a slower one does not leave, so nothing can hang.
     """
 
     def __init__(self, memory: SharedMemory, number: int, size: int, dtype: npt.DTypeLike) -> None:
@@ -90,6 +91,8 @@ class SharedSlots:
         self._place = list(range(number))
         "the slot that stands for each: an own one if others left no other way"
 
+        self._patience = PATIENCE
+
     @property
     def fills(self) -> int:
         """How often a slot was filled, by all workers."""
@@ -101,15 +104,19 @@ class SharedSlots:
 
     def hold(self, slot: int, content: Content, fill: Fill, wait: bool) -> bool:
         """Find the content in the slot, or decode it there once nobody serves what it held."""
-        give_up = time.monotonic() + PATIENCE
+        give_up = time.monotonic() + self._patience
         while True:
             if self._take(slot, content, fill):
                 return True
             if not wait:
                 return False
-            if tuple(self._about[slot, :-1].tolist()) == content:  # another decodes it: as good as done
-                give_up = time.monotonic() + PATIENCE
-            if time.monotonic() > give_up:
+            epoch, stream, block, volume = self._about[slot, :-1].tolist()
+            if (epoch, stream, block, volume) == content:  # another decodes it: as good as done
+                give_up = time.monotonic() + self._patience
+            late = time.monotonic() > give_up
+            if late or ((epoch, stream) == content[:2] and block > content[2]):
+                # who waited in vain once waits half as long from then on: it may be a loader of its own that goes on
+                self._patience /= 2 if late else 1
                 self._place[slot] = self._own + slot
                 self._fill(self._own + slot, fill)
                 return True

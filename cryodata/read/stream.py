@@ -47,7 +47,9 @@ class BatchReader:
         self._unused: list[OwnSlots] = []
         "slots of this process that no pass uses: the next one does"
 
-        self._shared: SharedSlots | None = None
+        self._shared: list[SharedSlots] | None = None
+        "those that are shared with other workers, unless a pass of this process has them"
+
         self.decodes = 0
         "volumes decoded in this process, into its own slots"
 
@@ -70,9 +72,8 @@ class BatchReader:
     def order(self, epoch: int) -> EpochOrder:
         """The order of an epoch."""
         plan = self.plan
-        return EpochOrder(
-            self.counts, plan.seed, epoch, plan.streams, plan.pool_volumes // plan.streams, shuffle=plan.shuffle
-        )
+        block_volumes = plan.pool_volumes // plan.streams
+        return EpochOrder(self.counts, int(plan.seed), epoch, plan.streams, block_volumes, shuffle=plan.shuffle)
 
     def __len__(self) -> int:
         """Batches of an epoch, the same for every rank."""
@@ -133,27 +134,38 @@ class BatchReader:
             for number in range(first, len(self), step):
                 spans = {c: (number * part, min((number + 1) * part, order.length(c))) for c in self.mine}
                 count = sum(max(0, end - begin) for begin, end in spans.values())
+                then = (number + step) * part
                 if count:
-                    yield number, self._batch(pool, spans, new(self.layouts(count)), fill)
+                    batch = self._batch(pool, spans, then, new(self.layouts(count)), fill)
+                    for stream in self.mine:
+                        pool.leave(stream, then)
+                    yield number, batch
         finally:
             pool.close()
             if own is not None:
                 self.decodes, own.fills = self.decodes + own.fills, 0
                 self._unused.append(own)
+            elif isinstance(slots, SharedSlots) and self._shared is not None:
+                self._shared.append(slots)
 
-    def shared_slots(self, memory: SharedMemory) -> SharedSlots:
-        """Slots for `batches` that other workers of this rank use too."""
+    def shared_slots(self, memory: SharedMemory) -> SharedSlots | None:
+        """Slots for `batches` that other workers of this rank use too, until its pass ends.
+
+        None while another pass of this process has them: their locks are held by processes, and would not keep the two
+        from each other.
+        """
         if self._shared is None:
-            self._shared = SharedSlots(memory, *self._slots(shared=True))
-        return self._shared
+            self._shared = [SharedSlots(memory, *self._slots(shared=True))]
+        return self._shared.pop() if self._shared else None
 
     def _own_slots(self) -> OwnSlots:
         number, size, dtype = self.slots
-        while self._unused:
-            slots = self._unused.pop()
-            if len(slots.voxels) == number * size:  # not so if the process was given other cores
-                return slots
-        return OwnSlots(number, size, dtype)
+        try:
+            slots = self._unused.pop()  # another thread may have had the last
+        except IndexError:
+            return OwnSlots(number, size, dtype)
+        # of another size if the process was given other cores
+        return slots if len(slots.voxels) == number * size else OwnSlots(number, size, dtype)
 
     @property
     def largest_batch(self) -> int:
@@ -174,7 +186,7 @@ class BatchReader:
         return found
 
     def _batch(
-        self, pool: Pool, spans: Mapping[int, tuple[int, int]], arrays: dict[str, Any], fill: Fill
+        self, pool: Pool, spans: Mapping[int, tuple[int, int]], then: int, arrays: dict[str, Any], fill: Fill
     ) -> dict[str, Any]:
         rows, density = np.zeros(len(arrays[START]), dtype=np.int64), self.plan.source.density
         done = 0
@@ -183,7 +195,8 @@ class BatchReader:
                 block = pool.order.block_of(stream, position)
                 first, last = pool.order.block_span(stream, block)
                 # cut before the next block is asked for: its decoding takes the slots of this one
-                served, here = pool.block(stream, block), slice(position - first, min(end, last) - first)
+                served = pool.block(stream, block, end, then)
+                here = slice(position - first, min(end, last) - first)
                 there = slice(done, done + here.stop - here.start)
                 part = {name: array[there] for name, array in arrays.items()}
                 fill(part, served, here, pool.slots.voxels, density)

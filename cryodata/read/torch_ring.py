@@ -14,6 +14,7 @@ import threading
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
+from multiprocessing import reduction
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -159,14 +160,22 @@ class SharedBatch(dict[str, Any]):
         return SharedBatch.of(self.lease, self)
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
-        lease = self.lease
-        # what was put in place of a tensor goes PyTorch's way, and so does all of a batch that is sent once more
-        here = {name for name, array in lease.arrays.items() if _lies_in(self.get(name), array)}
-        if not here or not lease.ring.send(lease):
-            return dict, (dict(self),)
-        rest = {name: value for name, value in self.items() if name not in here}
-        places = {name: place for name, place in lease.places.items() if name in here}
-        return _received, (lease.ring.name, lease.region, lease.slot, lease.number, places, list(self), rest)
+        return dict, (dict(self),)  # copied or stored by a worker: the place of a slot would mean nothing there
+
+
+def _sent(batch: SharedBatch) -> tuple[Any, tuple[Any, ...]]:
+    """How a batch travels between processes."""
+    lease = batch.lease
+    # what was put in place of a tensor goes PyTorch's way, and so does all of a batch that is sent once more
+    here = {name for name, array in lease.arrays.items() if _lies_in(batch.get(name), array)}
+    if not here or not lease.ring.send(lease):
+        return batch.__reduce__()
+    rest = {name: value for name, value in batch.items() if name not in here}
+    places = {name: place for name, place in lease.places.items() if name in here}
+    return _received, (lease.ring.name, lease.region, lease.slot, lease.number, places, list(batch), rest)
+
+
+reduction.ForkingPickler.register(SharedBatch, _sent)
 
 
 def placed(layouts: Mapping[str, Layout]) -> tuple[Places, int]:

@@ -88,8 +88,9 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
         plan = StreamPlan(source, batch_size, seed, shuffle, streams, pool_volumes or streams, remainder, sampling)
         self._reader = BatchReader.of_rank(plan, rank, world_size)
         self._device = None if device is None or torch.device(device).type == "cpu" else torch.device(device)
-        # epoch and first batch, shared so that workers that live on hear of set_epoch
-        self._begin = torch.zeros(2, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
+        # epoch, first batch, how often they were set, and the pass of a loader that came to the end from there: shared,
+        # as workers that live on are to hear of set_epoch
+        self._begin = torch.zeros(4, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
         self._next = 0
         self._loaded: tuple[int, int] | None = None
         "where a worker goes on, if it was told itself"
@@ -152,12 +153,12 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """The batches of the epoch that `set_epoch` named, or the rest of it after `load_state_dict`.
 
-        Worker w of n takes every n-th of them.
+        Once that rest was served to its end the epoch is whole again. Worker w of n takes every n-th batch.
         """
         worker = get_worker_info()
         offset, step = (worker.id, worker.num_workers) if worker is not None else (0, 1)
-        epoch, first = self._loaded or (int(self._begin[0]), int(self._begin[1]))
-        self._loaded, self._next = None, first
+        epoch, first = self._place(worker.seed - worker.id if worker is not None else 0)
+        self._loaded, self._next, begun = None, first, int(self._begin[2])
         if self._device is not None:
             yield from self._on_device(self._device, epoch, first)
             return
@@ -172,8 +173,21 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
             self._next = number - offset + step
             told = {**tensors_of(batch), "epoch": epoch, "batch": number}
             yield SharedBatch.of(leases[0], told) if leases[0] is not None else told
+        # iterated once more, the epoch is whole
         if worker is None:
-            self._begin[1] = 0  # iterated once more, the epoch is whole
+            self._begin[1] = 0
+        elif first and begun == int(self._begin[2]):  # workers of this very pass may not have begun yet
+            self._passed, self._begin[3] = begun, worker.seed - worker.id
+
+    _passed = -1
+    "in a worker: the last place to go on from that it has come to the end from"
+
+    def _place(self, loader: int) -> tuple[int, int]:
+        """Where a pass begins: epoch and batch. loader: which pass of a DataLoader asks; workers of one all say it."""
+        epoch, first, begun, passed = self._begin.tolist()
+        if self._loaded is not None:
+            return self._loaded
+        return epoch, 0 if begun == self._passed or passed not in (0, loader) else first
 
     def _on_device(self, device: torch.device, epoch: int, first: int) -> Iterator[dict[str, Any]]:
         if get_worker_info() is not None:
@@ -187,7 +201,12 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
         self._begin[1] = 0
 
     def _go_to(self, epoch: int, batch: int) -> None:
-        self._begin[0], self._begin[1], self._next = epoch, batch, batch
+        self._begin[:] = torch.tensor([epoch, batch, int(self._begin[2]) + 1, 0])
+        self._next = batch
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._begin.share_memory_()  # a copy of shared memory is not shared itself
 
 
 def _distributed() -> tuple[int, int]:

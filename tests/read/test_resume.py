@@ -11,11 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from cryodata.build.dataset import Report
+from cryodata.errors import UsageError
 from cryodata.torch import SubgridStream
 
 pytestmark = pytest.mark.filterwarnings(
@@ -123,6 +125,39 @@ def test_with_other_workers_a_fresh_loader_goes_on_from_state_at(simulated: Repo
         served += [keys(batch) for _, batch in zip(range(take), loader, strict=False)]
 
     assert served == alone
+
+
+@pytest.mark.parametrize("persistent", [False, True], ids=["new workers", "workers that live on"])
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_after_the_rest_of_an_epoch_the_next_pass_is_whole(simulated: Report, workers: int, persistent: bool) -> None:
+    opened = stream_of(simulated.folder)
+    whole, lives_on = len(opened), persistent and workers > 0
+    kept = torch.utils.data.DataLoader(opened, batch_size=None, num_workers=workers, persistent_workers=lives_on)
+
+    for _ in range(2):
+        opened.load_state_dict(opened.state_at(0, whole - 2))
+        assert [len(list(kept)) for _ in range(3)] == [2, whole, whole]
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    pytest.param({"next_batch": -1}, "epoch=0, next_batch=-1", id="negative"),
+    pytest.param({"next_batch": 2.5}, "epoch=0, next_batch=2.5", id="between batches"),
+    pytest.param({"epoch": None}, "epoch=None, next_batch=1", id="no epoch"),
+])  # fmt: skip
+def test_a_state_of_no_place_is_refused(simulated: Report, changes: dict[str, Any], message: str) -> None:
+    opened = stream_of(simulated.folder)
+
+    with pytest.raises(UsageError) as error:
+        opened.load_state_dict({**opened.state_at(0, 1), **changes})
+
+    assert str(error.value) == f"the state has {message}; expected whole numbers, a batch from 0"
+
+
+def test_a_seed_of_numpy_gives_the_same_order_and_a_state_that_json_can_store(simulated: Report) -> None:
+    opened = stream_of(simulated.folder, seed=np.int64(3), batch_size=np.int64(8))
+
+    assert json.loads(json.dumps(opened.state_dict())) == stream_of(simulated.folder).state_dict()
+    assert keys(next(iter(opened))) == keys(next(iter(stream_of(simulated.folder))))
 
 
 RANK = """

@@ -198,6 +198,7 @@ def test_balanced_draws_decode_each_map_once_and_resume(stream: Make) -> None:
     ("change", "message"),
     [
         ({"rotate": "O3"}, "rotate='O3'; expected one of False, True, 'so3'"),
+        ({"rotate": 1}, "rotate=1; expected one of False, True, 'so3'"),
         ({"balance": "volume"}, "balance='volume'; expected 'map', 'atoms' or a dictionary"),
         ({"balance": {"mass": 1}}, "balance: no column mass of sub-grids; found: n_ca_core, n_ca_box, "),
         ({"balance": "atoms", "box": 64, "core": 32}, "balance= looks at the table of sub-grids, which has box 32"),

@@ -16,18 +16,12 @@ from cryodata.read.sources import Sampling, SubgridSource
 from cryodata.read.stream import BatchReader
 
 
-@pytest.fixture
-def everything() -> tuple[SubgridSource, np.ndarray[Any, Any]]:
-    """7,600 volumes with 39 million sub-grids and more."""
-    source, counts = replaced(VOLUMES)
-    assert counts.sum() > 39e6
-    return source, counts
-
-
 @pytest.fixture(params=["all", "filtered"])
-def source(request: pytest.FixtureRequest, everything: tuple[SubgridSource, np.ndarray[Any, Any]]) -> SubgridSource:
-    """All of them, or half."""
-    return everything[0] if request.param == "all" else filtered(*everything)
+def source(request: pytest.FixtureRequest) -> SubgridSource:
+    """7,600 volumes with 39 million sub-grids and more, all of them or half."""
+    whole, counts = replaced(VOLUMES)
+    assert counts.sum() > 39e6
+    return whole if request.param == "all" else filtered(whole, counts)
 
 
 @pytest.fixture
@@ -98,9 +92,7 @@ def test_a_state_is_told_without_a_look_at_the_sub_grids(source: SubgridSource) 
     assert peak < 2e6 < source.volumes.nbytes * 100
 
 
-def test_only_the_volumes_of_the_streams_blocks_are_asked_for(
-    everything: tuple[SubgridSource, np.ndarray[Any, Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_the_volumes_of_the_streams_blocks_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     real = order.EpochOrder.volumes_of_block
 
@@ -110,15 +102,15 @@ def test_only_the_volumes_of_the_streams_blocks_are_asked_for(
         return volumes
 
     monkeypatch.setattr(order.EpochOrder, "volumes_of_block", counted)
-    reader = BatchReader(StreamPlan(everything[0], 64, 0, True, 8, 16, "drop", Sampling()), [3])
+    reader = BatchReader(StreamPlan(replaced(VOLUMES)[0], 64, 0, True, 8, 16, "drop", Sampling()), [3])
 
     next(reader.batches(0, len(reader) // 2))
 
     assert 2 <= len(set(asked)) <= 4  # its block of two, and the next, on more than one core
 
 
-def test_weights_of_a_balance_are_those_of_the_block(everything: tuple[SubgridSource, np.ndarray[Any, Any]]) -> None:
-    plan = StreamPlan(everything[0], 64, 0, True, 8, 8, "drop", Sampling(balance=Balance.parse("map")))
+def test_weights_of_a_balance_are_those_of_the_block() -> None:
+    plan = StreamPlan(replaced(VOLUMES)[0], 64, 0, True, 8, 8, "drop", Sampling(balance=Balance.parse("map")))
     reader = BatchReader(plan, range(8))
 
     _, batch = next(reader.batches(0, len(reader) // 2))

@@ -1,0 +1,87 @@
+"""What decides whether work is needed: the recipe digest of an entry."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cryodata.build.builder import Builder
+from cryodata.core.entry import Entry, Source
+from cryodata.core.layout import FORMAT_VERSION, canonical_json
+from cryodata.core.parameters import shaping
+from cryodata.errors import RejectedError
+from cryodata.formats.mrc import TRAILING_BYTES, MapHeader, map_digest, read_header
+from cryodata.formats.structure import model_digest
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is the same for every entry of a build; small, so that it travels to workers with each."""
+
+    builder: str
+    "name by which workers find the builder"
+
+    recipe: str
+    parameters: Mapping[str, Any]
+    "resolved"
+
+    folder: str
+    "folder of the dataset: ROOT/NAME"
+
+    keep_raw: bool = False
+    "whether fetched maps stay when their entry is finished"
+
+
+def identify(entry: Entry, job: Job, builder: Builder) -> tuple[Entry, dict[str, Any] | RejectedError]:
+    """The entry with its sources hashed, and what the recipe digest covers besides the entry's name.
+
+    The second is the reason if a source can't be read to its end; making the sample may find an earlier one.
+    """
+    sources: dict[str, Source] = {}
+    for role, source in entry.sources.items():
+        path = Path(source.path)
+        try:
+            if source.sha256:  # hashed as it came
+                digest, size = source.sha256, source.size
+                if not role.startswith("model"):
+                    _check_size(read_header(path), size)
+            elif role.startswith("model"):
+                digest, size = model_digest(path)
+            else:
+                digest, size = map_digest(path, read_header(path))
+        except RejectedError as error:
+            return entry, error
+        sources[role] = Source(source.path, digest, size)
+    identified = replace(entry, sources=sources)
+    return identified, covered_by(identified, job, builder)
+
+
+def covered_by(entry: Entry, job: Job, builder: Builder) -> dict[str, Any]:
+    """What the recipe digest of an entry with known hashes covers, besides its name."""
+    return {
+        "format": FORMAT_VERSION,
+        "builder": builder.name,
+        "recipe": job.recipe,
+        "revision": builder.recipes[job.recipe],
+        "parameters": shaping(builder.parameters, job.parameters),
+        "sources": {role: source.sha256 for role, source in entry.sources.items()},
+    }
+
+
+def digest_of(entry: Entry, covered: Mapping[str, Any]) -> str:
+    """The recipe digest of an entry."""
+    return hashlib.sha256(canonical_json({**covered, "entry_id": entry.entry_id})).hexdigest()
+
+
+def _check_size(header: MapHeader, size: int) -> None:
+    """Hold the decompressed bytes of a map against its header, as hashing it does."""
+    claimed = header.data_offset + header.data_bytes
+    if size < claimed:
+        found = f"the header claims {claimed:,} bytes; it holds {size:,}"
+        raise RejectedError("truncated_map", f"{header.file_name}: {found}")
+    if size > claimed + TRAILING_BYTES:
+        found = f"more than the {claimed + TRAILING_BYTES:,} bytes that it may hold"
+        raise RejectedError("unreadable_map", f"{header.file_name}: {found}")

@@ -1,0 +1,59 @@
+"""Options that commands share, and the types of their values."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+DEFAULT_ROOT = "~/.cache/cryodata"
+
+
+def default_root() -> str:
+    """CRYODATA_ROOT, or the user's cache."""
+    return os.path.expanduser(os.environ.get("CRYODATA_ROOT") or DEFAULT_ROOT)
+
+
+class Root(click.Path):
+    """A folder, or where `remote` the URL of one."""
+
+    def __init__(self, remote: bool) -> None:
+        super().__init__(file_okay=False)
+        self.remote = remote
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The text for reading, a Path for writing."""
+        if "://" not in str(value):
+            folder = super().convert(value, param, ctx)
+            return str(folder) if self.remote else Path(os.fsdecode(folder))
+        if not self.remote:
+            self.fail(f"'{value}': this is done in a folder of this machine; a URL is for reading", param, ctx)
+        return value
+
+
+class SourceFolder(click.Path):
+    """A folder that is there, as a Path, or an http address, as text."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, file_okay=False, exists=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The text of an address, a Path otherwise."""
+        return value if str(value).startswith(("http://", "https://")) else super().convert(value, param, ctx)
+
+
+def common(remote: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Options that every command takes. remote: it only reads, and the root may be a URL."""
+    place = "Folder or URL (http, https, s3, gs, az)" if remote else "Folder"
+    root = click.option(
+        "--root",
+        type=Root(remote),
+        default=default_root,
+        show_default=f"$CRYODATA_ROOT or {DEFAULT_ROOT}",
+        help=f"{place} that holds the datasets.",
+    )
+    as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+    return lambda command: root(as_json(command))
