@@ -85,6 +85,8 @@ class Pool:
 
         The block of the position is begun.
         """
+        if stream in self._serving and then < self.order.block_span(stream, self._serving[stream][0])[1]:
+            return
         over = then >= self.order.length(stream)
         block = self.order.blocks(stream) if over else self.order.block_of(stream, then)
         self._pass(stream, block)
