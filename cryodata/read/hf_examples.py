@@ -7,6 +7,7 @@ must hold in a later one.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
@@ -15,6 +16,7 @@ import datasets
 import numpy as np
 from datasets.iterable_dataset import _BaseExamplesIterable
 
+from cryodata.core.layout import canonical_json
 from cryodata.errors import UsageError
 from cryodata.read.sources import ExampleSource
 from cryodata.read.stream import BatchReader
@@ -55,7 +57,9 @@ class _Typed(_BaseExamplesIterable):  # type: ignore[misc]
         """The state to go on from. UsageError if it counts other examples than these."""
         state: dict[str, Any] = self._state_dict or self._init_state_dict()
         if state.get("of", self._selected) != self._selected:
-            raise UsageError("the state is of another dataset, version, split or filter; load it into the same")
+            raise UsageError(
+                "the state is of another dataset, version, split, filter, seed or batch size; load it into the same"
+            )
         return state
 
 
@@ -101,6 +105,8 @@ class KeyedExamples(_Typed):
         self.reader = reader  # the same for every epoch: it decodes into the same memory again
         self.whole = whole
         self.epoch = epoch
+        order = canonical_json([reader.plan.identity(), list(reader.mine), whole])
+        self._selected = hashlib.sha256(order).hexdigest()
 
     @property
     def num_shards(self) -> int:
@@ -108,10 +114,14 @@ class KeyedExamples(_Typed):
         return len(self.reader.mine)
 
     def _init_state_dict(self) -> dict[str, Any]:
-        return self._begin(batch=0, sample=0)
+        return self._begin(batch=0, sample=0, epoch=self.epoch)
 
     def __iter__(self) -> Iterator[tuple[str, dict[str, Any]]]:
         state = self._place()
+        if state["epoch"] != self.epoch:
+            raise UsageError(
+                f"the state is of epoch {state['epoch']}, the dataset at epoch {self.epoch}: set_epoch first"
+            )
         for number, batch in self.reader.batches(self.epoch, state["batch"]):
             if self.whole:
                 state["batch"] = number + 1

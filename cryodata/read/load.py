@@ -101,10 +101,10 @@ class Keyed:
 
     def plan(self, source: SubgridSource) -> StreamPlan:
         """The order: shuffled if there is a seed; every sub-grid exactly once."""
-        size = self.batch_size or STREAMS
+        size = STREAMS if self.batch_size is None else self.batch_size
         # as many streams as the batch can be dealt to; the table's own order is one
         streams = 1 if self.seed is None else next(n for n in (STREAMS, 4, 2, 1) if size % n == 0)
-        pool = self.pool_volumes or streams
+        pool = streams if self.pool_volumes is None else self.pool_volumes
         return StreamPlan(source, size, self.seed or 0, self.seed is not None, streams, pool, "keep")
 
 

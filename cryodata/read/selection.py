@@ -82,7 +82,7 @@ def checked_selection(
     if config not in CONFIGS:
         raise UsageError(f"no config '{config}'; found: {', '.join(CONFIGS)}")
     rule = str(LabelRule.parse(rule))
-    box, core = box or manifest.box, core or manifest.core
+    box, core = manifest.box if box is None else box, manifest.core if core is None else core
     try:
         SubgridGrid.uniform((1, 1, 1), box, core)
     except ValueError as error:

@@ -33,7 +33,7 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
     of a global batch, over all ranks. seed: of the order. shuffle: without, the order of the table. streams: parts of
     an epoch that are read side by side; they divide the batch, and the world size divides them. pool_volumes: maps
     mixed at a time, a multiple of `streams` (the default is `streams`). rank, world_size: of
-    `torch.distributed` if it is initialised, else 0 of 1. remainder: `drop` makes whole batches only, `keep` serves
+    `torch.distributed` if it is initialised, else of torchrun's RANK and WORLD_SIZE, else 0 of 1. remainder: `drop` makes whole batches only, `keep` serves
     every sub-grid exactly once. balance: draws sub-grids of the maps that are mixed at a time with replacement, an
     epoch as long as before: `map` each map equally often, `atoms` in proportion to the C-alphas in the core, {column of
     the table of sub-grids: factor} to the sum of factor x value (5 % of the draws are spread evenly). rotate: True
@@ -69,7 +69,7 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
         labels: str = "stored",
         box: int | None = None,
         core: int | None = None,
-        columns: Sequence[str] | None = None,
+        columns: Sequence[str] | str | None = None,
         filter: Any = None,
         balance: Any = None,
         rotate: bool | str = False,
@@ -77,15 +77,19 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
     ) -> None:
         super().__init__()
         opened = open_dataset(os.fspath(name), revision, root)
+        columns = [columns] if isinstance(columns, str) else columns
         selection = checked_selection(opened, "subgrids", labels, box, core, columns, filter)
         volumes = volumes_of_split(opened, selection, split_by, str(split))
         source = source_of(volumes_of(selection.key), selection, volumes)
         if not isinstance(source, SubgridSource):
             raise UsageError("a stream serves sub-grids")
-        if rank is None or world_size is None:
+        if rank is None and world_size is None:
             rank, world_size = _distributed()
+        elif rank is None or world_size is None:
+            raise UsageError(f"rank={rank}, world_size={world_size}; expected both, or neither")
         sampling = Sampling(rotate, checked_balance(opened, selection, balance))
-        plan = StreamPlan(source, batch_size, seed, shuffle, streams, pool_volumes or streams, remainder, sampling)
+        pool = streams if pool_volumes is None else pool_volumes
+        plan = StreamPlan(source, batch_size, seed, shuffle, streams, pool, remainder, sampling)
         self._reader = BatchReader.of_rank(plan, rank, world_size)
         self._device = None if device is None or torch.device(device).type == "cpu" else torch.device(device)
         # epoch, first batch, how often they were set, and the pass of a loader that came to the end from there: shared,
@@ -212,4 +216,5 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
 def _distributed() -> tuple[int, int]:
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
-    return 0, 1
+    # torchrun has started this process, and the group comes later: as rank 0 of 1 it would read what all others read
+    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))

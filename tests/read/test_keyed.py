@@ -176,3 +176,14 @@ def test_a_state_of_another_split_is_refused(stream: Open, shuffle: int | None) 
 
     with pytest.raises(UsageError, match="^the state is of another dataset, version, split or filter"):
         next(iter(opened))
+
+
+@pytest.mark.parametrize("change", [{"shuffle": 2}, {"batch_size": 16}, {"pool_volumes": 16}], ids=str)
+def test_a_state_of_another_order_is_refused(stream: Open, change: dict[str, Any]) -> None:
+    opened = stream(columns=LIGHT, shuffle=1, batch_size=8)
+    next(iter(opened))
+    other = stream(columns=LIGHT, **{"shuffle": 1, "batch_size": 8, **change})
+    other.load_state_dict(opened.state_dict())
+
+    with pytest.raises(UsageError, match="the state is of another dataset, version, split, filter, seed or batch size"):
+        next(iter(other))

@@ -255,3 +255,25 @@ def test_an_empty_split_is_an_empty_stream(stream: Make) -> None:
 
 def test_a_pickled_stream_serves_the_same(stream: Make) -> None:
     assert epoch_of(pickle.loads(pickle.dumps(stream()))) == epoch_of(stream())
+
+
+def test_before_the_group_is_there_torchrun_tells_the_rank(stream: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = epoch_of(stream(rank=1, world_size=2))
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+
+    assert epoch_of(stream()) == expected != epoch_of(stream(rank=0, world_size=2))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rank": 1}, "rank=1, world_size=None; expected both, or neither"),
+        ({"world_size": 2}, "rank=None, world_size=2; expected both, or neither"),
+        ({"box": 0}, "core must be 1 to box, found core=20, box=0"),
+        ({"pool_volumes": 0}, "pool_volumes=0 is not a multiple of streams=4"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(stream: Make, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        stream(**change)
