@@ -33,9 +33,10 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
     of a global batch, over all ranks. seed: of the order. shuffle: without, the order of the table. streams: parts of
     an epoch that are read side by side; they divide the batch, and the world size divides them. pool_volumes: maps
     mixed at a time, a multiple of `streams` (the default is `streams`). rank, world_size: of
-    `torch.distributed` if it is initialised, else of torchrun's RANK and WORLD_SIZE, else 0 of 1. remainder: `drop` makes whole batches only, `keep` serves
-    every sub-grid exactly once. balance: draws sub-grids of the maps that are mixed at a time with replacement, an
-    epoch as long as before: `map` each map equally often, `atoms` in proportion to the C-alphas in the core, {column of
+    `torch.distributed` if it is initialised, else those that torchrun tells, else 0 of 1. remainder: `drop` makes whole
+    batches only, `keep` serves every sub-grid exactly once. balance: draws sub-grids of the maps that are
+    mixed at a time with replacement, an epoch as long as before:
+    `map` each map equally often, `atoms` in proportion to the C-alphas in the core, {column of
     the table of sub-grids: factor} to the sum of factor x value (5 % of the draws are spread evenly). rotate: True
     for one of the 24 rotations of a cube, "so3" for any, another for each sample and epoch; atoms are rotated and the
     label rule comes after, so no label is moved or interpolated. device: volumes are moved there once and
