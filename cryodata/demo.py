@@ -28,8 +28,15 @@ def run_demo(root: Path, png: Path, workers: int, console: Console) -> None:
     if versions and versions != [VERSION]:
         raise UsageError(f"{root / NAME} holds {', '.join(versions)}; the demo wants a root of its own: --root DIR")
     console.print(f"1. Build {MAPS} simulated maps with their models (about 100 A), {workers} workers")
-    with console.progress("building simulated") as observe:
-        report = build(Request(NAME, root, version=VERSION, settings=(f"maps={MAPS}",), workers=workers), observe)
+    request = Request(NAME, root, version=VERSION, settings=(f"maps={MAPS}",), workers=workers)
+    try:
+        with console.progress("building simulated") as observe:
+            report = build(request, observe)
+    except UsageError as error:
+        if not versions:
+            raise
+        # most likely made by another release: the demo has no --version to give it
+        raise UsageError(f"{error}; for the demo remove {root / NAME}, or give --root DIR") from None
     counts = report.manifest.counts
     made = f"{counts['entries']} entries, {sum(counts['subgrids'].values()):,} sub-grids"
     console.print(f"   {made} in {report.seconds:.1f} s")
