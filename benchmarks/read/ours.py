@@ -52,12 +52,11 @@ class Hugging(Loader):
 
     resumes = "state"
 
-    def __init__(self, setup: Setup, whole: bool) -> None:
+    def __init__(self, setup: Setup, whole: bool, streams: int, pool_volumes: int) -> None:
         self.setup, self.whole = setup, whole
         size = {"batch_size": setup.batch} if whole else {}
-        self.data = load_dataset(
-            setup.input.dataset, streaming=True, shuffle=0, pool_volumes=8, **size, **options(setup)
-        )
+        order = {"shuffle": 0, "streams": streams, "pool_volumes": pool_volumes}
+        self.data = load_dataset(setup.input.dataset, streaming=True, **order, **size, **options(setup))
         if not whole:
             self.data = self.data.with_format("torch")
 
@@ -107,8 +106,9 @@ CASES = (
     _case("SubgridStream, defaults (streams=8)", Stream, (0, 1, 2)),
     _case("SubgridStream(streams=1, pool_volumes=6), two cores", _one_stream, (0,), pinned=False),
     _case("SubgridStream, defaults, two cores", Stream, (0,), pinned=False),
-    _case("load_dataset(streaming), whole batches", lambda s: Hugging(s, True), (0, 1)),
-    _case("load_dataset(streaming), by sample, torch", lambda s: Hugging(s, False), (0, 1)),
+    _case("load_dataset(streaming, streams=1, pool_volumes=6), whole batches", lambda s: Hugging(s, True, 1, 6), (0,)),
+    _case("load_dataset(streaming), whole batches", lambda s: Hugging(s, True, 8, 8), (0, 1)),
+    _case("load_dataset(streaming), by sample, torch", lambda s: Hugging(s, False, 8, 8), (0, 1)),
     Case("load_dataset, map-style, torch", table, maps=ALL, workers=(0, 1), reads="memory"),
 )
 

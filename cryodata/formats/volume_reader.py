@@ -23,8 +23,12 @@ from cryodata.errors import DatasetError
 READABLE_DTYPES = ("uint8", "uint16", "float16", "float32")
 MAX_METADATA_BYTES = 4 << 20
 
-Fetch = Callable[[str], bytes]
-"gives the bytes of a file by its path in the volume's folder; raises FileNotFoundError"
+Bytes = bytes | npt.NDArray[np.uint8]
+
+Fetch = Callable[[str], Bytes]
+"""gives the bytes of a file by its path in the volume's folder; raises FileNotFoundError
+
+What it gave is no longer looked at when the next file is asked for, so its memory may serve again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,18 +106,53 @@ def stored_array(metadata: Mapping[str, Any], path: str, shape_zyx: tuple[int, .
     return array
 
 
-def read_array(array: StoredArray, fetch: Fetch, where: str, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Boxes:
+    """Cubes of an array that somebody wants to read; they may reach beyond it."""
+
+    starts_zyx: npt.NDArray[np.integer[Any]]
+    "(n, 3)"
+
+    size: int
+    "voxels a side"
+
+    def touched(self, shape_zyx: tuple[int, ...], chunk: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+        """Chunks that hold a voxel of some cube: bool, chunks along z, y, x."""
+        shape, side = np.asarray(shape_zyx), np.asarray(chunk)
+        touched = np.zeros(-(-shape // side), dtype=bool)
+        low = np.maximum(self.starts_zyx, 0)
+        high = np.minimum(self.starts_zyx + self.size, shape) - 1
+        inside = np.all(low <= high, axis=1)
+        first, last = low[inside] // side, high[inside] // side
+        for step in np.ndindex(*((last - first).max(axis=0, initial=0) + 1)):
+            touched[tuple(np.minimum(first + step, last).T)] = True
+        return touched
+
+
+def read_array(
+    array: StoredArray, fetch: Fetch, where: str, out: npt.NDArray[Any] | None = None, boxes: Boxes | None = None
+) -> npt.NDArray[Any]:
     """Decode a whole array, shape (nz, ny, nx), in the type it is stored in.
 
-    out: where to; every voxel of it is written, whatever it held. Every chunk's crc32c is checked. Raises DatasetError
-    naming the entry, the file, what was found and expected.
+    out: where to; every voxel of it is written, whatever it held. boxes: only the chunks that these touch are decoded,
+    and the others are left as they are. The crc32c of each chunk that is decoded is checked. Raises DatasetError naming
+    the entry, the file, what was found and expected.
     """
     result = np.empty(array.shape_zyx, dtype=array.dtype.newbyteorder("=")) if out is None else out
     found, expected = (array.shape_zyx, array.dtype.newbyteorder("=")), (result.shape, result.dtype)
     if found != expected:
         raise DatasetError(f"{where}: array '{array.path}' is of shape and type {found}; expected {expected}")
     scratch = np.empty(array.chunk, dtype=array.dtype)
+    wanted = None if boxes is None else boxes.touched(array.shape_zyx, array.chunk)
+    counts = [s // c for s, c in zip(array.shard, array.chunk, strict=True)]
     for shard in product(*(range(-(-n // s)) for n, s in zip(array.shape_zyx, array.shard, strict=True))):
+        here = (
+            None
+            if wanted is None
+            else wanted[tuple(slice(i * n, (i + 1) * n) for i, n in zip(shard, counts, strict=True))]
+        )
+        if here is not None and not here.any():
+            continue
         path = f"{array.path}/c/{'/'.join(map(str, shard))}"
         try:
             raw = fetch(path)
@@ -122,14 +161,23 @@ def read_array(array: StoredArray, fetch: Fetch, where: str, out: npt.NDArray[An
             result[tuple(slice(i * s, (i + 1) * s) for i, s in zip(shard, array.shard, strict=True))] = 0
             continue
         try:
-            _read_shard(array, raw, shard, scratch, result)
+            _read_shard(array, _flat(raw), shard, scratch, result, here)
         except (ValueError, RuntimeError) as error:
             raise DatasetError(f"{where}/{path}: damaged shard of {len(raw):,} bytes: {_why(error)}") from None
     return result
 
 
+def _flat(raw: Bytes) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(raw, dtype=np.uint8)
+
+
 def _read_shard(
-    array: StoredArray, raw: bytes, shard: tuple[int, ...], scratch: npt.NDArray[Any], result: npt.NDArray[Any]
+    array: StoredArray,
+    raw: npt.NDArray[np.uint8],
+    shard: tuple[int, ...],
+    scratch: npt.NDArray[Any],
+    result: npt.NDArray[Any],
+    wanted: npt.NDArray[np.bool_] | None,
 ) -> None:
     counts = [s // c for s, c in zip(array.shard, array.chunk, strict=True)]
     index_bytes = 16 * math.prod(counts)
@@ -141,6 +189,8 @@ def _read_shard(
     codec = Zstd()
     first = [i * s for i, s in zip(shard, array.shard, strict=True)]
     for number, place in enumerate(np.ndindex(*counts)):
+        if wanted is not None and not (all(p < n for p, n in zip(place, wanted.shape, strict=True)) and wanted[place]):
+            continue
         offset, size = (int(value) for value in index[number])
         start = [f + p * c for f, p, c in zip(first, place, array.chunk, strict=True)]
         span = [min(c, n - s) for s, c, n in zip(start, array.chunk, array.shape_zyx, strict=True)]
@@ -158,19 +208,19 @@ def _read_shard(
         result[target] = scratch[tuple(slice(0, n) for n in span)]
 
 
-def _frame_size(frame: bytes) -> int:
+def _frame_size(frame: npt.NDArray[np.uint8]) -> int:
     """Decompressed bytes that a zstd frame claims, -1 if it does not say (RFC 8878, section 3.1.1.1)."""
-    flags = frame[4]
+    flags = int(frame[4])
     size_flag, single_segment = flags >> 6, flags >> 5 & 1
     start = 5 + (1 - single_segment) + (0, 1, 2, 4)[flags & 3]
     length = (single_segment, 2, 4, 8)[size_flag]
     if not length:
         return -1
-    return int.from_bytes(frame[start : start + length], "little") + (256 if length == 2 else 0)
+    return int.from_bytes(frame[start : start + length].tobytes(), "little") + (256 if length == 2 else 0)
 
 
-def _check_crc(data: bytes, said: bytes, what: str) -> None:
-    found, expected = google_crc32c.value(data), int.from_bytes(said, "little")
+def _check_crc(data: npt.NDArray[np.uint8], said: npt.NDArray[np.uint8], what: str) -> None:
+    found, expected = google_crc32c.value(data), int.from_bytes(said.tobytes(), "little")
     if found != expected:
         raise ValueError(f"crc32c of {what} is {found:08x}; expected {expected:08x}")
 

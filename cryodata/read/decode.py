@@ -25,14 +25,18 @@ from cryodata.errors import DatasetError
 from cryodata.formats.row_groups import group_of_volume, read_group, read_points, rows_of_volume, volumes_of_groups
 from cryodata.formats.tables import ATOMS, OBJECTS, check_entries, check_objects, file_digest, read_table, vectors
 from cryodata.formats.versions import DatasetVersion, open_version
-from cryodata.formats.volume_reader import StoredArray, parse_metadata, read_array, stored_array
+from cryodata.formats.volume_reader import Boxes, StoredArray, parse_metadata, read_array, stored_array
 from cryodata.formats.volumes import array_path
 from cryodata.prepare.labels import VOXEL_RULES
+from cryodata.read.buffers import Buffers
 from cryodata.read.decoded import DecodedVolume, VolumeLabels, volume_labels
 from cryodata.read.kept import Kept
 
 CACHE_BYTES = 1 << 30
 "decoded volumes that a process keeps; one is always kept, however large"
+
+SPARE_FILES = 2
+"memory of stored files that is kept for the next: as many as threads decode at a time"
 
 __all__ = ["DecodedVolume", "VersionKey", "Volumes", "volumes_of"]
 
@@ -59,6 +63,7 @@ class Volumes:
 
         self._lock, self._counting = threading.Lock(), threading.Lock()
         self._owner = os.getpid()
+        self._buffers = Buffers(SPARE_FILES)
         self.decodes = 0
 
     @cached_property
@@ -154,13 +159,18 @@ class Volumes:
         """Decode a volume and keep nothing of it."""
         return DecodedVolume(self.decode_density(number), self.labels(number, rule))
 
-    def decode_density(self, number: int, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
-        """Density of a volume as it is stored, (nz, ny, nx); written into `out` if that is given."""
+    def decode_density(
+        self, number: int, out: npt.NDArray[Any] | None = None, boxes: Boxes | None = None
+    ) -> npt.NDArray[Any]:
+        """Density of a volume as it is stored, (nz, ny, nx); written into `out` if that is given.
+
+        boxes: what of it will be looked at, if not everything; the rest of `out` may stay as it is.
+        """
         with self._counting:
             self.decodes += 1
         entry, where, array = self._stored_density(number)
         try:
-            return read_array(array, lambda path: self._fetch(f"{where}/{path}"), where, out)
+            return read_array(array, lambda path: self._fetch(f"{where}/{path}"), where, out, boxes)
         except DatasetError as error:
             raise DatasetError(f"entry {entry}: {error}") from None
 
@@ -185,7 +195,7 @@ class Volumes:
         row = self.entries.slice(number, 1).to_pylist()[0]
         entry, where, path = row["entry_id"], row["volume"], array_path(self.opened.manifest.schema.density)
         try:
-            raw = self._fetch(f"{where}/zarr.json")
+            raw = self._fetch(f"{where}/zarr.json").tobytes()
         except FileNotFoundError:
             raise DatasetError(f"entry {entry}: the version has no object {where}/zarr.json") from None
         if hashlib.sha256(raw).hexdigest() != self._object(f"{where}/zarr.json")[1]:
@@ -205,10 +215,14 @@ class Volumes:
             )
         return volume_labels(manifest.schema.labels, columns, row, rule, recipe, rotated)
 
-    def _fetch(self, path: str) -> bytes:
+    def _fetch(self, path: str) -> npt.NDArray[np.uint8]:
         """Bytes of an object, FileNotFoundError if the version has none of that name."""
-        with self.opened.open(path, *self._object(path)) as file:
-            return file.read()
+        size, sha256 = self._object(path)
+        with self.opened.open(path, size, sha256) as file:
+            raw, read = self._buffers.new(size), 0
+            while read < size and (more := file.readinto(raw.data[read:])):
+                read += more
+        return raw[:read]
 
     def _object(self, path: str) -> tuple[int, str]:
         """Size and sha256 of an object."""

@@ -15,7 +15,7 @@ from cryodata.errors import DatasetError
 from cryodata.read.columns import ArrayColumn, array_columns
 from cryodata.read.decode import VersionKey
 from cryodata.read.features import Voxels
-from cryodata.read.hf_examples import STREAMS, Examples, KeyedExamples
+from cryodata.read.hf_examples import ROUNDS, STREAMS, Examples, KeyedExamples
 from cryodata.read.plan import StreamPlan
 from cryodata.read.sources import ExampleSource, SubgridSource
 from cryodata.read.stream import BatchReader
@@ -40,7 +40,7 @@ class SubgridDataset(datasets.IterableDataset):  # type: ignore[misc]
         if generator is not None or not isinstance(source, SubgridSource):
             return super().shuffle(seed, generator, buffer_size, max_buffer_input_shards)
         seed = int(np.random.default_rng().integers(2**31)) if seed is None else seed
-        plan = StreamPlan(source, STREAMS, seed, True, STREAMS, STREAMS, "keep")
+        plan = StreamPlan(source, STREAMS * ROUNDS, seed, True, STREAMS, STREAMS, "keep")
         return keyed_stream(plan, examples.features, False, self._info, str(self._split))
 
 

@@ -24,6 +24,9 @@ from cryodata.read.stream import BatchReader
 STREAMS = 8
 "streams of the keyed order, and so the shards that workers can share"
 
+ROUNDS = 8
+"samples of each stream that are read at a time where samples are served one by one, stream after stream"
+
 
 class _Typed(_BaseExamplesIterable):  # type: ignore[misc]
     """Examples that are of the declared types already, with a state that says which examples it counts."""
@@ -127,11 +130,11 @@ class KeyedExamples(_Typed):
                 state["batch"] = number + 1
                 yield str(number), batch
                 continue
-            count = len(next(iter(batch.values())))
-            for sample in range(state["sample"], count):
-                last = sample + 1 == count
+            turns = self.reader.turns(number).tolist()
+            for sample in range(state["sample"], len(turns)):
+                last = sample + 1 == len(turns)
                 state["batch"], state["sample"] = (number + 1, 0) if last else (number, sample + 1)
-                yield f"{number}-{sample}", {name: _item(values[sample]) for name, values in batch.items()}
+                yield f"{number}-{sample}", {name: _item(values[turns[sample]]) for name, values in batch.items()}
 
     def shuffle_data_sources(self, generator: np.random.Generator) -> KeyedExamples:
         """Another epoch of the same order: `set_epoch(n)` comes this way, as a generator seeded with n."""

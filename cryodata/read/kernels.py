@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
+from cryodata.read.buffers import ALIGNED
+
 Numbers = npt.NDArray[np.int64]
 
 
@@ -35,7 +37,9 @@ def cut(out: npt.NDArray[np.float32], voxels: npt.NDArray[Any], first: Numbers, 
     if compiled is None or voxels.dtype not in (np.float16, np.float32):
         _cut_by_numpy(out, voxels, first, strides)
     else:
-        compiled[0](out.reshape(-1), voxels.view(np.uint16) if voxels.itemsize == 2 else voxels, first, strides, box)
+        source = voxels.view(np.uint16) if voxels.itemsize == 2 else voxels
+        past = box * out.itemsize % ALIGNED == 0 and out.ctypes.data % ALIGNED == 0
+        compiled[0](out.reshape(-1), source, first, strides, box, past)
 
 
 def scatter(

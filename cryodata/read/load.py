@@ -14,7 +14,7 @@ from cryodata.formats.versions import DatasetVersion
 from cryodata.read import hf
 from cryodata.read.arrow_table import arrow_file
 from cryodata.read.decode import Volumes, volumes_of
-from cryodata.read.hf_examples import STREAMS
+from cryodata.read.hf_examples import ROUNDS, STREAMS
 from cryodata.read.plan import StreamPlan
 from cryodata.read.selection import (
     Selection,
@@ -43,6 +43,7 @@ def load_dataset(
     filter: Any = None,
     shuffle: int | None = None,
     batch_size: int | None = None,
+    streams: int | None = None,
     pool_volumes: int | None = None,
 ) -> Any:
     """Open a dataset that cryodata built.
@@ -62,7 +63,9 @@ def load_dataset(
     filter: only sub-grids that meet a condition on their table, without decoding the others, as a pyarrow expression
     or a list such as [("n_ca_core", ">", 0)]. shuffle: seed of a shuffle over all maps that decodes each once and
     resumes exactly (streams of sub-grids; the same as `.shuffle(seed)` on the result). batch_size: makes each example
-    a whole batch, arrays (n, box, box, box). pool_volumes: maps mixed at a time, for `shuffle`.
+    a whole batch, arrays (n, box, box, box). streams: parts of a shuffled epoch that are read side by side, the shards
+    that workers share (8, or the most of 8, 4, 2, 1 that the batch can be dealt to). pool_volumes: maps mixed at a
+    time, a multiple of `streams`, for `shuffle`.
 
     A sub-grid example has `density` float32 (box, box, box) in [0, 1], `atom`, `amino`, `secondary` uint8 of the same
     shape, `entry_id`, `emdb_id`, `pdb_id`, `resolution` (A) and `start_zyx` (three int32); z, y, x order. By `gaussian`
@@ -77,9 +80,11 @@ def load_dataset(
     columns = [columns] if isinstance(columns, str) else columns
     selection = checked_selection(opened, config, labels, box, core, columns, filter)
     scheme, names = split_names(opened, split_by)
-    keyed = Keyed(shuffle, batch_size, pool_volumes)
+    keyed = Keyed(shuffle, batch_size, streams, pool_volumes)
     if keyed != Keyed() and not (streaming and config == "subgrids"):
-        raise UsageError("shuffle=, batch_size= and pool_volumes= are for streams of sub-grids: streaming=True")
+        raise UsageError(
+            "shuffle=, batch_size=, streams= and pool_volumes= are for streams of sub-grids: streaming=True"
+        )
     if split is None:
         filled = set(volumes_of(selection.key).entries[f"split_{scheme}"].to_pylist())
         by_split = {
@@ -97,13 +102,19 @@ class Keyed:
 
     seed: int | None = None
     batch_size: int | None = None
+    streams: int | None = None
     pool_volumes: int | None = None
 
     def plan(self, source: SubgridSource) -> StreamPlan:
         """The order: shuffled if there is a seed; every sub-grid exactly once."""
-        size = STREAMS if self.batch_size is None else self.batch_size
-        # as many streams as the batch can be dealt to; the table's own order is one
-        streams = 1 if self.seed is None else next(n for n in (STREAMS, 4, 2, 1) if size % n == 0)
+        streams, size = self.streams, self.batch_size
+        if self.seed is None:
+            if streams not in (None, 1):
+                raise UsageError(f"streams={streams} without shuffle=: the order of the table is one stream")
+            streams = 1
+        if streams is None:
+            streams = next(n for n in (STREAMS, 4, 2, 1) if size is None or size % n == 0)
+        size = streams * ROUNDS if size is None else size
         pool = streams if self.pool_volumes is None else self.pool_volumes
         return StreamPlan(source, size, self.seed or 0, self.seed is not None, streams, pool, "keep")
 

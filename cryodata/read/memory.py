@@ -108,7 +108,7 @@ def memory_needed(
 def _served(
     plan: StreamPlan, streams: int, held: int, counts: npt.NDArray[np.int64], atoms: npt.NDArray[np.int64]
 ) -> int:
-    """Held label points, and blocks being served: one a stream, one that was just passed, one that is made."""
+    """Held label points, and blocks: those of each stream that are held, and one that is made."""
     source, block = plan.source, plan.pool_volumes // plan.streams
     labels = len(source.arrays) - len(source.density)
     margin = LabelRule.parse(source.rule).margin(1.0, source.box, plan.sampling.rotate == "so3")
@@ -118,7 +118,7 @@ def _served(
     one = _largest(atoms, block) * boxes * PAIR * labels + _largest(counts, block) * SUBGRID
     balance = plan.sampling.balance
     table = GROUP_VOLUMES * _largest(counts, 1) * 16 * (1 + len(balance.columns)) if balance else 0
-    return at_most + (streams + 2) * one + table
+    return at_most + (held * streams + 1) * one + table
 
 
 def _drawing(plan: StreamPlan, atoms: int) -> int:

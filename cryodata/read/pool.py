@@ -6,9 +6,13 @@ stated before it starts and does not grow.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
+import threading
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,8 +21,10 @@ import numpy.typing as npt
 from cryodata.core.balance import draws
 from cryodata.core.order import Block, EpochOrder
 from cryodata.core.subgrids import SubgridGrid
+from cryodata.formats.volume_reader import Boxes
 from cryodata.read.decode import volumes_of
 from cryodata.read.decoded import VolumeLabels
+from cryodata.read.kernels import Numbers
 from cryodata.read.served import PoolVolume, Served, Turning, framed, serve, without_frame
 from cryodata.read.slots import Slots
 from cryodata.read.sources import Sampling, SubgridSource
@@ -45,6 +51,27 @@ def slots_of_stream(block: int, volumes: int, held: int) -> int:
     return min(held * block, volumes)
 
 
+@dataclass(slots=True)
+class _Begun:
+    """A block whose volumes are being decoded."""
+
+    stream: int
+    block: int
+    samples: Block
+    probability: npt.NDArray[np.float64] | None
+    since: int
+    "first of the samples that is served"
+
+    ahead: list[Future[PoolVolume | None] | None] = field(default_factory=list)
+    "what threads decode, volume by volume; None where nobody does"
+
+    done: dict[int, PoolVolume] = field(default_factory=dict)
+    "those of `ahead` that are there, by place"
+
+    served: Served | None = None
+    "the block made ready by the thread that decoded the last of it; None if some have to be waited for"
+
+
 class Pool:
     """Makes the blocks of some streams ready to be cut, and begins with the next; one reader at a time."""
 
@@ -55,13 +82,15 @@ class Pool:
         order: EpochOrder,
         streams: tuple[int, ...],
         slots: Slots,
+        since: int = 0,
         shared: bool = False,
     ) -> None:
-        """shared: other workers use the slots, too."""
+        """since: position in the streams from which on they are served. shared: other workers use the slots, too."""
         self.source, self.sampling, self.order, self.streams, self.slots = source, sampling, order, streams, slots
         self.store, self._held = volumes_of(source.key), blocks_held(shared)
         self._threads = ThreadPoolExecutor(DECODE_THREADS, "cryodata-decode") if decodes_ahead() else None
-        self._begun: dict[tuple[int, int], list[Future[PoolVolume | None] | None]] = {}
+        self._since, self._lock = since, threading.Lock()
+        self._begun: dict[tuple[int, int], _Begun] = {}
         self._serving: dict[int, tuple[int, Served]] = {}
 
     def block(self, stream: int, block: int, end: int, then: int) -> Served:
@@ -77,7 +106,7 @@ class Pool:
                 first, last = self.order.block_span(stream, block + 1)
                 if first < end or then < last:  # a worker among many may leave a block out
                     self.begin(stream, block + 1)
-            self._serving[stream] = serving = (block, self._ready(stream, block))
+            self._serving[stream] = serving = (block, self._ready(self._begun[stream, block]))
         return serving[1]
 
     def leave(self, stream: int, then: int) -> None:
@@ -97,50 +126,59 @@ class Pool:
         """Begin to decode a block, unless that was begun; on a single core that waits until the block is asked for."""
         if (stream, block) in self._begun:
             return
-        volumes = self.order.volumes_of_block(stream, block).tolist()
-        self._begun[stream, block] = [
-            self._threads.submit(self._decode, stream, block, place, False) if self._threads is not None else None
-            for place in range(len(volumes))
-        ]
+        begun = self._begun[stream, block] = _Begun(
+            stream, block, *self._samples(stream, block), self._since_in(stream, block)
+        )
+        places = range(len(begun.samples.volumes))
+        if self._threads is None:
+            begun.ahead = [None for _ in places]
+            return
+        begun.ahead = [self._threads.submit(self._decode_ahead, begun, place) for place in places]
 
     def close(self) -> None:
         """Stop decoding and let go of everything."""
-        if self._threads is not None and not sys.is_finalizing():  # their threads have ended by then
+        if sys.is_finalizing():  # threads have ended by then, and the system takes the rest
+            return
+        if self._threads is not None:
             self._threads.shutdown(wait=True, cancel_futures=True)
-        for begun in list(self._begun):
-            self._release(begun)
+        for key in list(self._begun):
+            self._release(key)
         self._serving.clear()
 
     def _pass(self, stream: int, block: int) -> None:
         """Let go of the blocks before one."""
         if stream in self._serving and self._serving[stream][0] < block:
             del self._serving[stream]
-        for passed in [key for key in self._begun if key[0] == stream and key[1] < block]:
-            self._release(passed)
+        for key in [key for key in self._begun if key[0] == stream and key[1] < block]:
+            self._release(key)
 
-    def _release(self, begun: tuple[int, int]) -> None:
+    def _release(self, key: tuple[int, int]) -> None:
         """Nothing may be decoded into a slot that others have, or that this reader has for another block."""
-        futures = self._begun.pop(begun)
-        wait([future for future in futures if future is not None and not future.cancel()])
-        for place in range(len(futures)):
-            self.slots.release(self._slot(*begun, place))
+        begun = self._begun.pop(key)
+        wait([future for future in begun.ahead if future is not None and not future.cancel()])
+        for place in range(len(begun.ahead)):
+            self.slots.release(self._slot(begun, place))
 
-    def _slot(self, stream: int, block: int, place: int) -> int:
-        first = self.streams.index(stream) * slots_of_stream(
+    def _slot(self, begun: _Begun, place: int) -> int:
+        first = self.streams.index(begun.stream) * slots_of_stream(
             self.order.block_volumes, len(self.source.volumes), self._held
         )
-        return first + block % self._held * self.order.block_volumes + place
+        return first + begun.block % self._held * self.order.block_volumes + place
 
-    def _decode(self, stream: int, block: int, place: int, patient: bool) -> PoolVolume | None:
+    def _decode(self, begun: _Begun, place: int, patient: bool) -> PoolVolume | None:
         """Have a volume in its slot, or None if that is not free yet."""
-        volume, slot = int(self.order.volumes_of_block(stream, block)[place]), self._slot(stream, block, place)
+        samples, since, slot = begun.samples, begun.since, self._slot(begun, place)
+        volume = int(samples.volumes[place])
         row, source = int(self.source.volumes[volume]), self.source
         grid = SubgridGrid.uniform(self.store.entries["shape_zyx"][row].as_py(), source.box, source.core)
 
         def fill(voxels: npt.NDArray[Any]) -> None:
-            self.store.decode_density(row, without_frame(framed(voxels, grid), grid))
+            mine = samples.place[since:][samples.volume[since:] == volume]
+            boxes = self._boxes(grid, np.unique(source.places(volume, mine)))
+            self.store.decode_density(row, without_frame(framed(voxels, grid), grid), boxes)
 
-        if source.density and not self.slots.hold(slot, (self.order.epoch, stream, block, volume), fill, patient):
+        content = (self.order.epoch, begun.stream, begun.block, volume, since)
+        if source.density and not self.slots.hold(slot, content, fill, patient):
             return None
         labels: VolumeLabels | None = None
         if len(source.arrays) > len(source.density):
@@ -149,20 +187,49 @@ class Pool:
         voxels = framed(self.slots.voxels[begin:], grid) if source.density else self.slots.voxels
         return PoolVolume(voxels, begin, grid, labels)
 
-    def _ready(self, stream: int, block: int) -> Served:
-        volumes = []
-        for place, ahead in enumerate(self._begun[stream, block]):
-            volume = None if ahead is None else ahead.result()
-            if volume is None:
-                volume = self._decode(stream, block, place, True)
-            if volume is None:
-                raise AssertionError("a slot that was waited for is held")
-            volumes.append(volume)
-        chosen, probability = self._balanced(stream, block)
-        turning = Turning(self.sampling.rotate, self.order.seed, self.order.epoch, stream)
-        return serve(chosen, volumes, self.source, turning, self.order.block_span(stream, block)[0], probability)
+    def _boxes(self, grid: SubgridGrid, numbers: Numbers) -> Boxes | None:
+        """What is looked at of a volume for some of its sub-grids, in their order; None for all of it."""
+        if len(numbers) == len(grid):
+            return None
+        # a turned box reaches beyond itself by what its diagonal is longer than its side, and interpolation by one
+        reach = math.ceil((math.sqrt(3) - 1) / 2 * (grid.box - 1)) + 1 if self.sampling.rotate == "so3" else 0
+        return Boxes(grid.starts_zyx()[numbers] - reach, grid.box + 2 * reach)
 
-    def _balanced(self, stream: int, block: int) -> tuple[Block, npt.NDArray[np.float64] | None]:
+    def _since_in(self, stream: int, block: int) -> int:
+        """First sample of a block that is served."""
+        first, last = self.order.block_span(stream, block)
+        return self._since - first if first < self._since < last else 0
+
+    def _ready(self, begun: _Begun) -> Served:
+        volumes = [self._volume(begun, place) for place in range(len(begun.ahead))]
+        return begun.served or self._serve(begun, volumes)
+
+    def _decode_ahead(self, begun: _Begun, place: int) -> PoolVolume | None:
+        """Decode a volume if its slot is free; the last of a block makes that ready, too."""
+        volume = self._decode(begun, place, False)
+        if volume is not None:
+            with self._lock:
+                begun.done[place] = volume
+                last = len(begun.done) == len(begun.samples.volumes)
+            if last:
+                begun.served = self._serve(begun, [begun.done[number] for number in range(len(begun.done))])
+        return volume
+
+    def _volume(self, begun: _Begun, place: int) -> PoolVolume:
+        """A volume of a block, waited for."""
+        ahead = begun.ahead[place]
+        volume = None if ahead is None else ahead.result()
+        volume = volume or self._decode(begun, place, True)
+        if volume is None:
+            raise AssertionError("a slot that was waited for is held")
+        return volume
+
+    def _serve(self, begun: _Begun, volumes: Sequence[PoolVolume]) -> Served:
+        turning = Turning(self.sampling.rotate, self.order.seed, self.order.epoch, begun.stream)
+        first = self.order.block_span(begun.stream, begun.block)[0]
+        return serve(begun.samples, volumes, self.source, turning, first, begun.probability)
+
+    def _samples(self, stream: int, block: int) -> tuple[Block, npt.NDArray[np.float64] | None]:
         """The sub-grids of a block, or as many draws from them; and how often each of these was to be expected."""
         all_of, balance = self.order.block(stream, block), self.sampling.balance
         if balance is None:

@@ -12,11 +12,16 @@ import numpy.typing as npt
 
 from cryodata.read.shared import READ, WRITE, SharedMemory, granular
 
-Content = tuple[int, int, int, int]
-"what a slot holds: epoch, stream, block, volume"
+Content = tuple[int, int, int, int, int]
+"""what a slot holds: epoch, stream, block, volume, and the position of the stream from which on it serves
+
+Of a volume only what its sub-grids in the block show, from that position on."""
 
 Fill = Callable[[npt.NDArray[Any]], None]
 "writes the values of a slot, flat"
+
+WORDS = 6
+"what shared memory says of a slot: its content, and whether it is whole"
 
 PATIENCE, PAUSE = 1.0, 0.001
 "seconds that a worker waits for a slower one to leave a slot before it decodes for itself, at first; between looks"
@@ -80,10 +85,10 @@ class SharedSlots:
         # locks: a place a slot, one for the count of fills, then one for each worker that has slots of its own
         self._counting = number
         mine = memory.claim(number + 1)
-        header = granular(8 + number * 40)
+        header = granular(8 + number * WORDS * 8)
         mapped = memory.array(0, header + (mine + 2) * number * size * np.dtype(dtype).itemsize)
         self._fills = mapped[:8].view(np.int64)
-        self._about = mapped[8 : 8 + number * 40].view(np.int64).reshape(number, 5)
+        self._about = mapped[8 : 8 + number * WORDS * 8].view(np.int64).reshape(number, WORDS)
         "content of each slot, and whether it is whole"
 
         self.voxels = mapped[header:].view(dtype)
@@ -110,11 +115,11 @@ class SharedSlots:
                 return True
             if not wait:
                 return False
-            epoch, stream, block, volume = self._about[slot, :-1].tolist()
-            if (epoch, stream, block, volume) == content:  # another decodes it: as good as done
+            found = self._about[slot, :-1].tolist()
+            if tuple(found) == content:  # another decodes it: as good as done
                 give_up = time.monotonic() + self._patience
             late = time.monotonic() > give_up
-            if late or ((epoch, stream) == content[:2] and block > content[2]):
+            if late or (tuple(found[:2]) == content[:2] and found[2] > content[2]):
                 # who waited in vain once waits half as long from then on: it may be a loader of its own that goes on
                 self._patience /= 2 if late else 1
                 self._place[slot] = self._own + slot

@@ -12,18 +12,18 @@ import numpy.typing as npt
 
 from cryodata.core.order import EpochOrder
 from cryodata.errors import UsageError
+from cryodata.read.buffers import Buffers, Layout, arrays_at, placed
 from cryodata.read.decode import volumes_of
-from cryodata.read.fill import PROBABILITY, ROTATION, START, fill
-from cryodata.read.memory import Memory, memory_needed, slots_needed
+from cryodata.read.fill import PROBABILITY, ROTATION, START
+from cryodata.read.fill import fill as fill_on_host
+from cryodata.read.hands import Hands
+from cryodata.read.memory import BATCHES_ALIVE, Memory, memory_needed, slots_needed
 from cryodata.read.plan import StreamPlan
-from cryodata.read.pool import Pool, blocks_held
+from cryodata.read.pool import Pool, blocks_held, decodes_ahead
 from cryodata.read.served import Served
 from cryodata.read.shared import SharedMemory
 from cryodata.read.slots import OwnSlots, SharedSlots, Slots
 from cryodata.read.sources import SUBGRID_IDS
-
-Layout = tuple[tuple[int, ...], np.dtype[Any]]
-"shape and type of an array"
 
 New = Callable[[Mapping[str, Layout]], dict[str, Any]]
 "makes the arrays of a batch, by name; what they hold does not matter"
@@ -32,9 +32,30 @@ Fill = Callable[[Mapping[str, Any], Served, slice, npt.NDArray[Any], frozenset[s
 "writes some of what is served into them, as `fill` does"
 
 
-def new_arrays(layouts: Mapping[str, Layout]) -> dict[str, npt.NDArray[Any]]:
-    """Arrays of the caller's own."""
-    return {name: np.empty(shape, dtype) for name, (shape, dtype) in layouts.items()}
+PIECE = 8
+"sub-grids that one of two threads fills at a time"
+
+
+class Filling:
+    """What is to be written into the arrays of a batch, by as many hands as there are."""
+
+    def __init__(self, fill: Fill, pool: Pool, hands: Hands) -> None:
+        self.hands = hands
+        self._fill, self._voxels, self._density = fill, pool.slots.voxels, pool.source.density
+        self._parts: list[tuple[Mapping[str, Any], Served, slice]] = []
+
+    def add(self, arrays: Mapping[str, Any], served: Served, here: slice) -> None:
+        """Some of what is served, to be written into arrays by the next `finish`."""
+        size = PIECE if self.hands.helpers else here.stop - here.start
+        for first in range(here.start, here.stop, size):
+            part = slice(first, min(first + size, here.stop))
+            within = slice(part.start - here.start, part.stop - here.start)
+            self._parts.append(({name: array[within] for name, array in arrays.items()}, served, part))
+
+    def finish(self) -> None:
+        """Write all of it."""
+        parts, self._parts = self._parts, []
+        self.hands.do(lambda place: self._fill(*parts[place], self._voxels, self._density), len(parts))
 
 
 class BatchReader:
@@ -50,6 +71,7 @@ class BatchReader:
         self._shared: list[SharedSlots] | None = None
         "those that are shared with other workers, unless a pass of this process has them"
 
+        self._buffers = Buffers(BATCHES_ALIVE)
         self.decodes = 0
         "volumes decoded in this process, into its own slots"
 
@@ -111,42 +133,57 @@ class BatchReader:
         self,
         epoch: int,
         first: int = 0,
+        offset: int = 0,
         step: int = 1,
         slots: Slots | None = None,
-        new: New = new_arrays,
-        fill: Fill = fill,
+        new: New | None = None,
+        fill: Fill | None = None,
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Batches first, first + step, ... of an epoch: (number, columns of this rank's samples).
+        """Batches first + offset, first + offset + step, ... of an epoch: (number, columns of this rank's samples).
 
-        slots: where volumes are decoded to, if not to this process' own. new, fill: make and fill the arrays of a
-        batch.
+        first: of all who share out the epoch; nothing is decoded that none of them serves. slots: where volumes are
+        decoded to, if not to this process' own. new, fill: make and fill the arrays of a batch.
         """
         order = self.order(epoch)
         own: OwnSlots | None = None
         if slots is None:
             slots = own = self._own_slots()
-        pool = Pool(self.plan.source, self.plan.sampling, order, self.mine, slots, shared=own is None)
         part = self.plan.batch_size // self.plan.streams
+        pool = Pool(self.plan.source, self.plan.sampling, order, self.mine, slots, first * part, shared=own is None)
+        new, first = new or self.new_arrays, first + offset
+        filling = Filling(fill or fill_on_host, pool, Hands(1 if fill is None and decodes_ahead() else 0))
         try:
             for stream in self.mine:  # what the first batch needs comes before what the second may
                 if first * part < order.length(stream):
                     pool.begin(stream, order.block_of(stream, first * part))
             for number in range(first, len(self), step):
-                spans = {c: (number * part, min((number + 1) * part, order.length(c))) for c in self.mine}
+                spans = self._spans(order, number)
                 count = sum(max(0, end - begin) for begin, end in spans.values())
                 then = (number + step) * part
                 if count:
-                    batch = self._batch(pool, spans, then, new(self.layouts(count)), fill)
+                    batch = self._batch(pool, spans, then, new(self.layouts(count)), filling)
                     for stream in self.mine:
                         pool.leave(stream, then)
                     yield number, batch
         finally:
             pool.close()
+            filling.hands.close()
             if own is not None:
                 self.decodes, own.fills = self.decodes + own.fills, 0
                 self._unused.append(own)
             elif isinstance(slots, SharedSlots) and self._shared is not None:
                 self._shared.append(slots)
+
+    def turns(self, number: int) -> npt.NDArray[np.int64]:
+        """Samples of a batch as streams take turns: the first of each, then the second of each, and so on."""
+        spans = self._spans(self.order(0), number)  # lengths of streams do not depend on the epoch
+        rounds = [np.arange(max(0, end - begin), dtype=np.int64) for begin, end in spans.values()]
+        return np.argsort(np.concatenate(rounds), kind="stable")
+
+    def _spans(self, order: EpochOrder, number: int) -> dict[int, tuple[int, int]]:
+        """Positions of each stream that a batch takes."""
+        part = self.plan.batch_size // self.plan.streams
+        return {c: (number * part, min((number + 1) * part, order.length(c))) for c in self.mine}
 
     def shared_slots(self, memory: SharedMemory) -> SharedSlots | None:
         """Slots for `batches` that other workers of this rank use too, until its pass ends.
@@ -157,6 +194,11 @@ class BatchReader:
         if self._shared is None:
             self._shared = [SharedSlots(memory, *self._slots(shared=True))]
         return self._shared.pop() if self._shared else None
+
+    def new_arrays(self, layouts: Mapping[str, Layout]) -> dict[str, npt.NDArray[Any]]:
+        """Arrays of a batch, in memory of one that nobody holds any longer."""
+        places, size = placed(layouts)
+        return arrays_at(places, self._buffers.new(size))
 
     def _own_slots(self) -> OwnSlots:
         number, size, dtype = self.slots
@@ -186,22 +228,23 @@ class BatchReader:
         return found
 
     def _batch(
-        self, pool: Pool, spans: Mapping[int, tuple[int, int]], then: int, arrays: dict[str, Any], fill: Fill
+        self, pool: Pool, spans: Mapping[int, tuple[int, int]], then: int, arrays: dict[str, Any], filling: Filling
     ) -> dict[str, Any]:
-        rows, density = np.zeros(len(arrays[START]), dtype=np.int64), self.plan.source.density
+        rows = np.zeros(len(arrays[START]), dtype=np.int64)
         done = 0
         for stream, (position, end) in spans.items():
             while position < end:
                 block = pool.order.block_of(stream, position)
                 first, last = pool.order.block_span(stream, block)
-                # cut before the next block is asked for: its decoding takes the slots of this one
+                if position > spans[stream][0]:  # the next block is asked for: its decoding takes the slots of this one
+                    filling.finish()
                 served = pool.block(stream, block, end, then)
                 here = slice(position - first, min(end, last) - first)
                 there = slice(done, done + here.stop - here.start)
-                part = {name: array[there] for name, array in arrays.items()}
-                fill(part, served, here, pool.slots.voxels, density)
+                filling.add({name: array[there] for name, array in arrays.items()}, served, here)
                 rows[there] = served.row[here]
                 position, done = min(end, last), there.stop
+        filling.finish()
         given: dict[str, Any] = {
             name: [values[row] for row in rows.tolist()] for name, values in self._entry_columns.items()
         }

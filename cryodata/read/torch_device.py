@@ -15,9 +15,9 @@ import torch
 
 from cryodata.core.rotations import ROTATIONS
 from cryodata.prepare.draw import voxels_of
+from cryodata.read.buffers import Layout
 from cryodata.read.fill import PROBABILITY, ROTATION, START, boxes_near, draw_labels
 from cryodata.read.served import PoolVolume, Served
-from cryodata.read.stream import Layout
 
 Tensors = Mapping[str, torch.Tensor]
 

@@ -7,7 +7,6 @@ batch goes PyTorch's way.
 
 from __future__ import annotations
 
-import math
 import mmap
 import os
 import threading
@@ -22,17 +21,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from cryodata.read.buffers import Layout, Places, arrays_at, placed
 from cryodata.read.shared import SharedMemory, granular, spawning
-from cryodata.read.stream import Layout
 
 SLOTS = 8
 "batches of a worker that may be alive at a time: DataLoader asks for two ahead, a few more may be kept"
-
-ALIGNED = 64
-"bytes; arrays of a batch begin at multiples of it"
-
-Places = dict[str, tuple[int, tuple[int, ...], str]]
-"by column: first byte in the slot, shape, type"
 
 _rings: weakref.WeakValueDictionary[str, Ring] = weakref.WeakValueDictionary()
 "the rings of this process by name: what a worker sends says only where its batch lies"
@@ -126,10 +119,7 @@ class Ring:
         # an array over a mapping, not over an array: its views keep it alive, and its end is the end of them all
         whole = np.frombuffer(self._map(self._slot_begin(region, slot), self.batch_bytes), dtype=np.uint8)
         weakref.finalize(whole, _let_go, held, slot, os.getpid()).atexit = False
-        return {
-            name: whole[first : first + math.prod(shape) * np.dtype(dtype).itemsize].view(dtype).reshape(shape)
-            for name, (first, shape, dtype) in places.items()
-        }
+        return arrays_at(places, whole)
 
     def _page(self, region: int) -> Page:
         numbers = np.frombuffer(self._map(self._slot_begin(region, 0) - granular(1), granular(1)), dtype=np.int64)
@@ -176,15 +166,6 @@ def _sent(batch: SharedBatch) -> tuple[Any, tuple[Any, ...]]:
 
 
 reduction.ForkingPickler.register(SharedBatch, _sent)
-
-
-def placed(layouts: Mapping[str, Layout]) -> tuple[Places, int]:
-    """Where the arrays of a batch lie in a slot, and how many bytes they take."""
-    places, end = {}, 0
-    for name, (shape, dtype) in layouts.items():
-        places[name] = (end, shape, dtype.str)
-        end += -(-math.prod(shape) * dtype.itemsize // ALIGNED) * ALIGNED
-    return places, end
 
 
 def tensors_of(arrays: Mapping[str, Any]) -> dict[str, Any]:

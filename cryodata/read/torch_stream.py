@@ -11,6 +11,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from cryodata.errors import UsageError
 from cryodata.read import kernels, shared
+from cryodata.read.buffers import Layout, placed
 from cryodata.read.decode import volumes_of
 from cryodata.read.memory import Memory
 from cryodata.read.plan import StreamPlan, checked_state
@@ -18,9 +19,9 @@ from cryodata.read.selection import checked_balance, checked_selection, open_dat
 from cryodata.read.shared import SharedMemory
 from cryodata.read.slots import fills_of
 from cryodata.read.sources import Sampling, SubgridSource
-from cryodata.read.stream import BatchReader, Layout, new_arrays
+from cryodata.read.stream import BatchReader
 from cryodata.read.torch_device import DeviceCutter
-from cryodata.read.torch_ring import Lease, Ring, SharedBatch, placed, tensors_of
+from cryodata.read.torch_ring import Lease, Ring, SharedBatch, tensors_of
 
 
 class SubgridStream(IterableDataset[dict[str, Any]]):
@@ -172,9 +173,9 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
 
         def new(layouts: Mapping[str, Layout]) -> dict[str, Any]:
             leases[0] = self._ring.lease(layouts) if self._ring is not None and worker is not None else None
-            return leases[0].arrays if leases[0] is not None else new_arrays(layouts)
+            return leases[0].arrays if leases[0] is not None else self._reader.new_arrays(layouts)
 
-        for number, batch in self._reader.batches(epoch, first + offset, step, slots, new):
+        for number, batch in self._reader.batches(epoch, first, offset, step, slots, new):
             self._next = number - offset + step
             told = {**tensors_of(batch), "epoch": epoch, "batch": number}
             yield SharedBatch.of(leases[0], told) if leases[0] is not None else told

@@ -18,7 +18,7 @@ from ome_zarr_models.v05.image import Image
 from cryodata.core.schema import ArraySpec, LabelClass, Schema
 from cryodata.core.volume import Volume
 from cryodata.errors import DatasetError
-from cryodata.formats.volume_reader import parse_metadata, read_array, stored_array
+from cryodata.formats.volume_reader import Boxes, parse_metadata, read_array, stored_array
 from cryodata.formats.volumes import folder_files, write_volume
 
 SCHEMA = Schema(
@@ -197,3 +197,32 @@ def test_metadata_of_another_kind_are_refused(tmp_path: Path, change: dict[str, 
 def test_a_root_that_is_no_group_is_refused(raw: bytes) -> None:
     with pytest.raises(DatasetError, match=r"^v\.zarr/zarr\.json: no consolidated zarr 3 metadata"):
         parse_metadata(raw, "v.zarr")
+
+
+@pytest.mark.parametrize("shape", [(70, 65, 130), (200, 130, 64)], ids=str)
+@pytest.mark.parametrize("number", [0, 1, 3])
+def test_only_the_chunks_that_boxes_touch_are_decoded(tmp_path: Path, shape: tuple[int, int, int], number: int) -> None:
+    folder, volume, _ = make(tmp_path / "v.zarr", shape)
+    starts = np.random.default_rng(number).integers(-30, np.array(shape), size=(number, 3))
+    metadata = parse_metadata((folder / "zarr.json").read_bytes(), "v.zarr")
+    array, out = stored_array(metadata, "density", shape, "v.zarr"), np.full(shape, np.nan, dtype=np.float16)
+    wanted, chunks = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
+    for low, end in zip(np.maximum(starts, 0), starts + 40, strict=True):
+        wanted[tuple(slice(a, b) for a, b in zip(low, end, strict=True))] = True
+        chunks[tuple(slice(a // 64 * 64, -(-b // 64) * 64) for a, b in zip(low, end, strict=True))] = True
+
+    read_array(array, lambda name: (folder / name).read_bytes(), "v.zarr", out, Boxes(starts, 40))
+
+    assert np.array_equal(out[wanted], volume.data.astype(np.float16)[wanted])
+    assert np.array_equal(np.isnan(out), ~chunks)
+
+
+def test_a_file_of_which_nothing_is_wanted_is_not_opened(tmp_path: Path) -> None:
+    folder, _, _ = make(tmp_path / "v.zarr")
+    metadata = parse_metadata((folder / "zarr.json").read_bytes(), "v.zarr")
+
+    def never(name: str) -> bytes:
+        raise AssertionError(f"{name} was opened")
+
+    array = stored_array(metadata, "density", SHAPE, "v.zarr")
+    read_array(array, never, "v.zarr", np.zeros(SHAPE, np.float16), Boxes(np.array([[500, 0, 0]]), 32))

@@ -63,10 +63,10 @@ def test_a_map_that_is_still_being_decoded_is_not_written_over_another(
     alone = dict(reader.batches(0))
     late = int(reader.plan.source.volumes[reader.order(0).volumes_of_block(0, 1)[0]])
 
-    def slow(store: Volumes, number: int, out: Any = None) -> Any:
+    def slow(store: Volumes, number: int, *rest: Any) -> Any:
         until = time.monotonic() + (0.5 if number == late else 0)
         while True:
-            decoded = decode(store, number, out)
+            decoded = decode(store, number, *rest)
             if time.monotonic() > until:
                 return decoded
 

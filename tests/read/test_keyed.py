@@ -68,6 +68,41 @@ def test_its_order_is_that_of_the_pytorch_stream(stream: Open, simulated: Report
     assert order_of(opened, place) == expected
 
 
+@pytest.mark.parametrize(("streams", "pool"), [(1, 3), (2, 2), (4, 8)])
+@pytest.mark.parametrize("size", [None, 24])
+def test_streams_and_the_maps_mixed_at_a_time_are_those_that_were_asked_for(
+    stream: Open, simulated: Report, place: Open, streams: int, pool: int, size: int | None
+) -> None:
+    opened = stream(columns=LIGHT, shuffle=5, streams=streams, pool_volumes=pool, batch_size=size)
+    arguments = {"split": "train", "seed": 5, "remainder": "keep", "columns": LIGHT, "root": simulated.folder.parent}
+    batches = SubgridStream("simulated", batch_size=size or streams, streams=streams, pool_volumes=pool, **arguments)
+    found = [
+        (entry_id, *start)
+        for batch in (opened if size else [{name: [example[name] for example in opened] for name in LIGHT}])
+        for entry_id, start in zip(batch["entry_id"], np.asarray(batch["start_zyx"]).tolist(), strict=True)
+    ]
+
+    assert opened.num_shards == streams
+    assert found == [
+        (entry_id, *start)
+        for batch in batches
+        for entry_id, start in zip(batch["entry_id"], batch["start_zyx"].tolist(), strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"shuffle": 1, "streams": 3, "batch_size": 8}, "streams"),
+        ({"shuffle": 1, "streams": 0}, "streams"),
+        ({"streams": 2}, "streams=2 without shuffle="),
+    ],
+)
+def test_streams_that_do_not_divide_are_refused(stream: Open, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        stream(**arguments)
+
+
 @pytest.mark.parametrize("taken", [0, 1, 7, 8, 9, 50])
 def test_it_resumes_exactly(stream: Open, place: Open, taken: int) -> None:
     whole = order_of(stream(columns=LIGHT, shuffle=3), place)

@@ -208,3 +208,27 @@ def test_balanced_draws_decode_each_map_once_and_resume(stream: Make) -> None:
 def test_what_is_not_known_is_refused_with_what_is(stream: Make, change: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         stream(**change)
+
+
+@pytest.mark.parametrize("rotate", [False, True, "so3"])
+@pytest.mark.parametrize("begin", [0, 3, -1], ids=["from the start", "goes on", "last batch"])
+def test_what_is_not_decoded_is_never_looked_at(many_atoms: Report, rotate: bool | str, begin: int) -> None:
+    def few() -> SubgridStream:
+        condition = [("n_ca_core", ">", 4)]
+        return SubgridStream(
+            many_atoms.folder, split="train", batch_size=16, filter=condition, rotate=rotate, streams=2
+        )
+
+    alone, opened = list(few()), few()
+    first = begin % len(alone)
+    slots = opened._reader._own_slots()
+    slots.voxels[:] = np.nan
+    opened._reader._unused.append(slots)
+    opened.load_state_dict(opened.state_at(0, first))
+    rest = list(opened)
+
+    assert np.isnan(slots.voxels).any()  # some of each map is left out
+    assert [batch["batch"] for batch in rest] == list(range(first, len(alone)))
+    for batch, expected in zip(rest, alone[first:], strict=True):
+        assert (batch["density"] == expected["density"]).all()
+        assert (batch["atom"] == expected["atom"]).all()

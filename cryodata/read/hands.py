@@ -1,0 +1,44 @@
+"""Pieces of one job, done by the caller and by a thread beside it: as many as a second core finds time for."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+
+class Hands:
+    """Does jobs in pieces; from one thread at a time."""
+
+    def __init__(self, helpers: int) -> None:
+        self._threads = ThreadPoolExecutor(helpers, "cryodata-cut") if helpers else None
+        self.helpers = helpers
+
+    def do(self, work: Callable[[int], None], pieces: int) -> None:
+        """work(0) to work(pieces - 1), each once, in any order; raises what one of them raised."""
+        left = deque(range(pieces))
+
+        def take() -> None:
+            while True:
+                try:
+                    piece = left.popleft()
+                except IndexError:
+                    return
+                try:
+                    work(piece)
+                except BaseException:
+                    left.clear()
+                    raise
+
+        helping = [self._threads.submit(take) for _ in range(min(self.helpers, pieces - 1))] if self._threads else []
+        try:
+            take()
+        finally:
+            for hand in helping:
+                if not hand.cancel():  # it has begun: it ends with the piece at hand
+                    hand.result()
+
+    def close(self) -> None:
+        """Let the threads go."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=True)
