@@ -12,7 +12,7 @@ import click
 from cryodata import __version__
 from cryodata.console import Console
 from cryodata.errors import CryodataError, SourceError, UsageError
-from cryodata.options import SourceFolder, common
+from cryodata.options import Part, SourceFolder, common
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -42,8 +42,14 @@ def app() -> None:
 )
 @click.option("--version", metavar="V", help="Version to make, such as 0.2.0; 0.1.0 if there is none yet.")
 @click.option(
-    "--workers", type=click.IntRange(0), metavar="N", help="Worker processes; 0 works in this one. Default: one a core."
+    "--workers",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Processes at most; 0 works in this one. Default: one a core.",
 )
+@click.option("--scheduler", metavar="ADDRESS", default="", help="Dask scheduler to work on, such as tcp://host:8786.")
+@click.option("--parts", type=Part(), metavar="I/N", help="Work on the I-th of N parts only, and make no version yet.")
+@click.option("--finish", is_flag=True, help="Work on nothing: make the version of what the parts have made.")
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="Take the first N entries only.")
 @click.option(
     "--ids",
@@ -67,22 +73,25 @@ def build(**options: Any) -> int:
     """Build a version of a dataset: NAME is a builder (cryo2struct, simulated) or a dotted path of your own.
 
     Each entry becomes a volume and table rows, or a rejection with its reason. Killed anywhere, the same command goes
-    on where it stopped and gives the same bytes.
+    on where it stopped and gives the same bytes. Many machines may work on one ROOT that they share, each on a part or
+    all on a Dask cluster, in any mixture; --finish then makes the version.
 
     \b
     cryodata build cryo2struct --limit 10
     cryodata build cryo2struct --source maps --set max_resolution=8
     cryodata build simulated --set maps=4 --workers 2
+    cryodata build cryo2struct --parts 3/100; cryodata build cryo2struct --finish
     """  # fmt: skip
     from cryodata.build.builder import find_builder
-    from cryodata.build.dataset import Request, build
+    from cryodata.build.dataset import PartReport, Request, build, build_part
     from cryodata.build.plan import plan
-    from cryodata.build.run import available_cores
+    from cryodata.build.run import Crew, available_cores
 
     console = Console(options["as_json"])
     if "help" in options["settings"]:
         console.show_parameters(find_builder(options["name"]))
         return DONE
+    _exclusive(options, ("scheduler", "workers"), ("parts", "finish"), ("parts", "dry_run"), ("finish", "dry_run"))
     workers = available_cores() if options["workers"] is None else options["workers"]
     request = Request(
         builder=options["name"],
@@ -92,7 +101,9 @@ def build(**options: Any) -> int:
         version=options["version"],
         recipe=options["recipe"],
         settings=options["settings"],
-        workers=workers,
+        crew=Crew(workers, options["scheduler"]),
+        part=options["parts"],
+        finish=options["finish"],
         limit=options["limit"],
         ids=options["ids"],
         keep_raw=options["keep_raw"],
@@ -101,8 +112,11 @@ def build(**options: Any) -> int:
         console.show_plan(plan(request))
         return DONE
     with console.progress(f"building {options['alias'] or options['name']}") as observe:
-        report = build(request, observe)
-    console.show_build(report)
+        report = (build_part if request.part else build)(request, observe, console.say)
+    if isinstance(report, PartReport):
+        console.show_part(report)
+    else:
+        console.show_build(report)
     return FAILED if options["strict"] and report.rejected else DONE
 
 
@@ -167,6 +181,13 @@ def demo(png: Path, workers: int | None, root: Path, as_json: bool) -> int:
 
     run_demo(root, png, available_cores() if workers is None else workers, Console(as_json))
     return DONE
+
+
+def _exclusive(options: dict[str, Any], *pairs: tuple[str, str]) -> None:
+    """UsageError if two options were given that say different things."""
+    for pair in pairs:
+        if all(options[name] not in (None, False, "") for name in pair):
+            raise UsageError(" and ".join(f"--{name.replace('_', '-')}" for name in pair) + ": expected one of them")
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from cryodata.build.builder import Builder
-    from cryodata.build.dataset import Report
+    from cryodata.build.dataset import PartReport, Report
     from cryodata.build.plan import Plan
     from cryodata.build.verify import Verification
     from cryodata.build.work import Outcome
@@ -58,6 +58,11 @@ class Console:
         if self.as_json:
             self.show_json({"error": message})
         self.err.print(f"cryodata: error: {message}", markup=False, style="red")
+
+    def say(self, text: str) -> None:
+        """A line about the work, on stderr."""
+        with suppress(OSError):  # nobody reads it any more: the work goes on
+            self.err.print(text, markup=False)
 
     @contextmanager
     def steps(self, title: str) -> Iterator[Callable[[int, int], None]]:
@@ -160,6 +165,22 @@ class Console:
             }
         )
         self._rejections([(item.entry_id, item.code, item.message) for item in report.rejected])
+
+    def show_part(self, report: PartReport) -> None:
+        """What was done of a part."""
+        number, parts = report.part
+        if self.as_json:
+            self.show_json({**asdict(report), "folder": str(report.folder), "seconds": round(report.seconds, 3)})
+            return
+        self.print(f"worked on part {number} of {parts} in {report.folder} ({report.seconds:.1f} s)")
+        self._pairs(
+            {
+                "entries": f"{report.entries:,}; {report.reused:,} of them finished before",
+                "accepted": f"{report.accepted:,}",
+                "rejected": _tally(report.rejected),
+                "next": "once all parts are done, the same command with --finish instead of --parts",
+            }
+        )
 
     def show_verification(self, result: Verification) -> None:
         """What was checked, and every fault."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from cryodata.build.dataset import Request, build
+from cryodata.build.run import Crew
 from cryodata.build.verify import verify_version
 from cryodata.console import Console
 from cryodata.errors import CryodataError, UsageError
@@ -28,7 +29,7 @@ def run_demo(root: Path, png: Path, workers: int, console: Console) -> None:
     if versions and versions != [VERSION]:
         raise UsageError(f"{root / NAME} holds {', '.join(versions)}; the demo wants a root of its own: --root DIR")
     console.print(f"1. Build {MAPS} simulated maps with their models (about 100 A), {workers} workers")
-    request = Request(NAME, root, version=VERSION, settings=(f"maps={MAPS}",), workers=workers)
+    request = Request(NAME, root, version=VERSION, settings=(f"maps={MAPS}",), crew=Crew(workers))
     try:
         with console.progress("building simulated") as observe:
             report = build(request, observe)

@@ -45,6 +45,19 @@ class SourceFolder(click.Path):
         return value if str(value).startswith(("http://", "https://")) else super().convert(value, param, ctx)
 
 
+class Part(click.ParamType[tuple[int, int]]):
+    """I/N: the I-th of N parts, counted from 1."""
+
+    name = "part"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Two numbers."""
+        number, slash, parts = str(value).partition("/")
+        if not (slash and number.isdecimal() and parts.isdecimal() and 1 <= int(number) <= int(parts)):
+            self.fail(f"'{value}': expected I/N with I from 1 to N, such as 3/100", param, ctx)
+        return int(number), int(parts)
+
+
 def common(remote: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Options that every command takes. remote: it only reads, and the root may be a URL."""
     place = "Folder or URL (http, https, s3, gs, az)" if remote else "Folder"

@@ -10,7 +10,8 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import astuple, dataclass, field, replace
 from importlib.metadata import version as library_version
 from pathlib import Path
 
@@ -19,10 +20,10 @@ from cryodata.build.builder import SELECTION, Builder, find_builder
 from cryodata.build.catalog import read_split_list
 from cryodata.build.fetch import discard_models
 from cryodata.build.identify import Job
-from cryodata.build.receipts import Receipt, read_receipt
-from cryodata.build.run import run
+from cryodata.build.receipts import Receipt, clear_failure, read_receipt, write_failure
+from cryodata.build.run import Crew, Say, run
 from cryodata.build.selection import admit, check_listed, select
-from cryodata.build.work import Outcome
+from cryodata.build.work import UNFINISHED, Outcome
 from cryodata.build.workspace import remove_stale, temporary_folder
 from cryodata.core.entry import Entry, Rejection
 from cryodata.core.layout import DATASET_NAME, version_key
@@ -55,7 +56,13 @@ class Request:
     settings: Sequence[str] = ()
     "KEY=VALUE"
 
-    workers: int = 0
+    crew: Crew = field(default_factory=Crew)
+    part: tuple[int, int] | None = None
+    "(I, N): work on the I-th of N parts of the entries, counted from 1, and make no version"
+
+    finish: bool = False
+    "work on nothing: make the version of what the parts have made"
+
     limit: int | None = None
     ids: Path | None = None
     "file with an entry id a line"
@@ -80,12 +87,84 @@ class Report:
     seconds: float
 
 
-def build(request: Request, observe: Callable[[int, Outcome | None], None] = lambda total, outcome: None) -> Report:
-    """Build a version. `observe(total, None)` is called once before the work, then `observe(total, outcome)` for each.
+@dataclass(frozen=True, slots=True)
+class PartReport:
+    """What was done of a part."""
+
+    folder: Path
+    part: tuple[int, int]
+    entries: int
+    accepted: int
+    rejected: Mapping[str, int]
+    "by code"
+
+    reused: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Prepared:
+    """What is known before the work."""
+
+    builder: Builder
+    job: Job
+    version: str
+    admitted: Sequence[Entry]
+    refused: Sequence[Rejection]
+    listed: Mapping[str, str]
+    parent: str | None
+    units: Mapping[str, str]
+
+
+Observe = Callable[[int, Outcome | None], None]
+"""called as (total, None) once before the work, then as (total, outcome) for each"""
+
+
+def build(request: Request, observe: Observe = lambda total, outcome: None, say: Say = lambda line: None) -> Report:
+    """Build a version.
 
     Raises UsageError or SourceError before any work, CryodataError if the work itself can't go on.
     """
-    began, builder = time.time(), find_builder(request.builder)
+    began, known = time.time(), _prepare(request)
+    builder, job, version, folder = known.builder, known.job, known.version, Path(known.job.folder)
+    with temporary_folder(folder) as temporary:
+        outcomes = _work(request, job, known.admitted, temporary, observe, say)
+        _check_finished(outcomes)
+        if not request.keep_raw:
+            discard_models(known.admitted, {key for key, outcome in outcomes.items() if outcome.digest})
+        finished = gather(*_collect(folder, known.admitted, outcomes, known.refused))
+        accepted = [entry for entry, _ in finished.accepted]
+        splits = assign(accepted, seed=job.parameters["seed"], listed=known.listed, parent=known.units)
+        manifest, created = write_version(job, builder, folder.name, version, finished, known.parent, splits, temporary)
+        write_latest(folder, temporary)
+        if created or not (folder / "provenance" / f"{version}.json").exists():
+            _write_provenance(folder, temporary, version, request, began, outcomes)
+    reused = sum(outcome.reused for outcome in outcomes.values())
+    return Report(manifest, folder, created, finished.rejected, reused, time.time() - began)
+
+
+def build_part(
+    request: Request, observe: Observe = lambda total, outcome: None, say: Say = lambda line: None
+) -> PartReport:
+    """Work on one part of the entries; several processes may do so at once, on machines that share the root.
+
+    Raises as `build` does.
+    """
+    if request.part is None:
+        raise UsageError("no part was named; expected I/N, such as 1/8")
+    began, known, (number, parts) = time.time(), _prepare(request), request.part
+    mine = known.admitted[number - 1 :: parts]
+    with temporary_folder(Path(known.job.folder)) as temporary:
+        outcomes = _work(request, known.job, mine, temporary, observe, say)
+    codes = Counter(outcome.code for outcome in outcomes.values())
+    accepted = codes.pop("", 0)
+    reused = sum(outcome.reused for outcome in outcomes.values())
+    folder, rejected = Path(known.job.folder), dict(sorted(codes.items()))
+    return PartReport(folder, request.part, len(mine), accepted, rejected, reused, time.time() - began)
+
+
+def _prepare(request: Request) -> _Prepared:
+    builder = find_builder(request.builder)
     remove_stale(request.root / (request.name or builder.name))
     job, version, listed = job_of(request, builder)
     folder = Path(job.folder)
@@ -95,26 +174,39 @@ def build(request: Request, observe: Callable[[int, Outcome | None], None] = lam
     admitted, refused = admit(builder, entries, job.parameters)
     parent, units = parent_splits(request.root, folder.name, version, job.parameters["parent"])
     assign(admitted, seed=job.parameters["seed"], listed=listed, parent=units)  # refuses a bad list before the work
-    observe(len(admitted), None)
-    outcomes: dict[str, Outcome] = {}
+    return _Prepared(builder, job, version, admitted, refused, listed, parent, units)
+
+
+def _work(
+    request: Request, job: Job, entries: Sequence[Entry], temporary: Path, observe: Observe, say: Say
+) -> dict[str, Outcome]:
+    """What became of each entry, kept in a file meanwhile: there may be very many."""
+    observe(len(entries), None)
+    folder, path = Path(job.folder), temporary / "outcomes"
     try:
-        for outcome in run(job, admitted, request.workers):
-            outcomes[outcome.entry_id] = outcome
-            observe(len(admitted), outcome)
+        working = closing(run(replace(job, known_only=request.finish), entries, request.crew, say))
+        with path.open("w", encoding="utf-8") as journal, working as coming:
+            for outcome in coming:
+                journal.write(json.dumps(astuple(outcome)) + "\n")
+                if outcome.digest:
+                    clear_failure(folder, outcome.entry_id)
+                elif not request.finish:
+                    write_failure(folder, outcome.entry_id, outcome.code, outcome.message)
+                observe(len(entries), outcome)
     except BaseException:
-        remove_stale(folder)  # of workers that were ended in the middle of an entry
+        remove_stale(folder)  # of processes that were ended in the middle of an entry
         raise
-    if not request.keep_raw:
-        discard_models(admitted, {key for key, outcome in outcomes.items() if outcome.digest})
-    finished = gather(*_collect(folder, admitted, outcomes, refused))
-    splits = assign([entry for entry, _ in finished.accepted], seed=job.parameters["seed"], listed=listed, parent=units)
-    with temporary_folder(folder) as temporary:
-        manifest, created = write_version(job, builder, folder.name, version, finished, parent, splits, temporary)
-        write_latest(folder, temporary)
-        if created or not (folder / "provenance" / f"{version}.json").exists():
-            _write_provenance(folder, temporary, version, request, began, outcomes)
-    reused = sum(outcome.reused for outcome in outcomes.values())
-    return Report(manifest, folder, created, finished.rejected, reused, time.time() - began)
+    with path.open(encoding="utf-8") as journal:
+        return {outcome.entry_id: outcome for outcome in (Outcome(*json.loads(line)) for line in journal)}
+
+
+def _check_finished(outcomes: Mapping[str, Outcome]) -> None:
+    left = sorted(outcome.entry_id for outcome in outcomes.values() if outcome.code == UNFINISHED)
+    if left:
+        raise CryodataError(
+            f"{len(left):,} of {len(outcomes):,} entries are not finished ({', '.join(left[:5])}"
+            f"{', ...' if len(left) > 5 else ''}): run their parts, or leave out --finish to work on them here"
+        )
 
 
 def job_of(request: Request, builder: Builder) -> tuple[Job, str, dict[str, str]]:
@@ -203,7 +295,8 @@ def _write_provenance(
         "libraries": {name: library_version(name) for name in LIBRARIES},
         "source": str(request.source) if request.source else None,
         "settings": list(request.settings),
-        "workers": request.workers,
+        "workers": request.crew.workers,
+        "scheduler": request.crew.scheduler,
         "outcomes": dict(Counter(outcome.code or "accepted" for outcome in outcomes.values())),
         "entry_seconds": {key: round(outcome.seconds, 3) for key, outcome in sorted(outcomes.items())},
     }

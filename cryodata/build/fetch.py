@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from cryodata.build.http import FetchError, NotThereError, Patience, TransientError
-from cryodata.build.transfer import forget, transfer, write_json
+from cryodata.build.transfer import forget, transfer
+from cryodata.build.workspace import write_json
 from cryodata.core.entry import Entry, Source
 from cryodata.errors import RejectedError
 from cryodata.formats.inflate import GZIP_MAGIC, inflated_digest, largest_inflated_size

@@ -34,6 +34,12 @@ class Job:
     keep_raw: bool = False
     "whether fetched maps stay when their entry is finished"
 
+    memory: int = 0
+    "bytes that the process that works on an entry may take; 0 for no limit"
+
+    known_only: bool = False
+    "whether nothing is worked on: entries are looked up"
+
 
 def identify(entry: Entry, job: Job, builder: Builder) -> tuple[Entry, dict[str, Any] | RejectedError]:
     """The entry with its sources hashed, and what the recipe digest covers besides the entry's name.

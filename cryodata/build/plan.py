@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from cryodata.build.admission import memory_for, voxels_of
 from cryodata.build.builder import find_builder
 from cryodata.build.dataset import Request, job_of
 from cryodata.build.http import FetchError, NotThereError, Patience, TransientError, opened
@@ -23,19 +24,12 @@ from cryodata.formats.manifest import list_versions
 from cryodata.formats.mrc import read_header
 from cryodata.formats.tables import read_table, write_table
 from cryodata.formats.versions import open_version
-from cryodata.prepare.resample import resampled_shape
 
 SAMPLE = 40
 "maps that are looked at, spread evenly over the ids; the rest is taken to be like them"
 
 HEAD = 64 << 10
 "bytes of a map that are fetched to read its header"
-
-SPACING = 1.0
-"A; what the recipes resample to"
-
-BASE_MEMORY = 400 << 20
-"bytes of a worker with all libraries loaded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +99,9 @@ def plan(request: Request) -> Plan:
         looked_at=len(looks),
         fetch_bytes=fetch,
         voxels=voxels,
-        # float32: 2.5 x the map as read and 2 x the resampled one
-        peak_bytes=BASE_MEMORY + max((10 * look.before + 8 * look.after for look in looks), default=0),
+        peak_bytes=max((memory_for(look.before, look.after) for look in looks), default=0),
         # float16
-        disk_bytes=2 * voxels + (fetch if request.keep_raw else max(1, request.workers) * largest),
+        disk_bytes=2 * voxels + (fetch if request.keep_raw else max(1, request.crew.workers) * largest),
         seconds=None if rate is None else rate * voxels,
     )
 
@@ -122,8 +115,7 @@ def _look(source: Source, place: Path) -> Look | None:
         header = read_header(path)
     except (TransientError, NotThereError, FetchError, RejectedError):
         return None
-    after = math.prod(resampled_shape(header.shape_zyx, header.voxel_size_xyz, SPACING))
-    return Look(path.stat().st_size, math.prod(header.shape_zyx), after, remote)
+    return Look(path.stat().st_size, *voxels_of(header), remote)
 
 
 def _begin(mirrors: Sequence[str], place: Path) -> Path:

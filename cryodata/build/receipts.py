@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from cryodata.build.workspace import write_json
 from cryodata.core.entry import Entry, Rejection
 from cryodata.core.layout import FORMAT_VERSION, FileDigest, canonical_json, volume_path
 from cryodata.formats.tables import file_digest, read_table, write_table
@@ -98,6 +99,26 @@ def write_receipt(
     return Receipt(digest, content)
 
 
+def write_failure(folder: Path, entry_id: str, code: str, message: str) -> None:
+    """Note how an entry failed that may not fail again; whoever only looks entries up reports it so."""
+    (folder / FOLDER).mkdir(parents=True, exist_ok=True)
+    write_json(_failure_path(folder, entry_id), {"code": code, "message": message})
+
+
+def read_failure(folder: Path, entry_id: str) -> tuple[str, str] | None:
+    """How an entry failed when it was last worked on: code and message; None if it did not."""
+    try:
+        found = json.loads(_failure_path(folder, entry_id).read_bytes())
+        return str(found["code"]), str(found["message"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def clear_failure(folder: Path, entry_id: str) -> None:
+    """Forget it: the entry is finished."""
+    _failure_path(folder, entry_id).unlink(missing_ok=True)
+
+
 def read_atoms(folder: Path, digest: str) -> pa.Table:
     """Label points of an entry."""
     return read_table(_table_path(folder, digest, "atoms"))
@@ -110,6 +131,10 @@ def read_subgrids(folder: Path, digest: str) -> pa.Table:
 
 def _table_path(folder: Path, digest: str, name: str) -> Path:
     return folder / FOLDER / f"{digest}.{name}.parquet"
+
+
+def _failure_path(folder: Path, entry_id: str) -> Path:
+    return folder / FOLDER / f"{entry_id}.failed"
 
 
 def _path(folder: Path, digest: str) -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cryodata.build.http import FetchError, Patience, TransientError, opened, shown_url
+from cryodata.build.workspace import write_json
 from cryodata.formats.inflate import PIECE
 
 CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
@@ -92,13 +93,6 @@ def read_note(part: Path) -> Note | None:
         return Note(**json.loads(part.with_name(f"{part.name}.json").read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
-
-
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Whole or not at all."""
-    made = path.with_name(f"{path.name}.new")  # its owner holds the lock of the part
-    made.write_text(json.dumps(value), encoding="utf-8")
-    os.replace(made, path)
 
 
 def forget(part: Path) -> None:

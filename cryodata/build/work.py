@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from cryodata.build.admission import memory_needed
 from cryodata.build.builder import find_builder
 from cryodata.build.fetch import discard_maps, recalled
 from cryodata.build.identify import Job, covered_by, digest_of, identify
 from cryodata.build.place import place_folder
-from cryodata.build.receipts import Receipt, read_receipt, write_receipt
+from cryodata.build.receipts import Receipt, read_failure, read_receipt, write_receipt
 from cryodata.build.workspace import temporary_folder
 from cryodata.core.entry import Entry, Sample
 from cryodata.core.layout import tree_digest, volume_path
@@ -34,6 +35,9 @@ DTYPE = "float16"
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 "a disk without space ends the build; the same command goes on when there is some"
+
+UNFINISHED = "unfinished"
+"code of an entry that was only looked up, and is neither made nor refused"
 
 BOX, CORE = 32, 20
 "voxels a side of the sub-grids in the tables (Cryo2StructData)"
@@ -55,6 +59,8 @@ class Outcome:
     "finished by an earlier run"
 
     seconds: float = 0.0
+    needs: int = 0
+    "bytes of memory that it needs, where that is more than there was"
 
 
 def work_on(entry: Entry, job: Job) -> Outcome:
@@ -78,6 +84,8 @@ def _work_on(entry: Entry, job: Job) -> Outcome:
             if receipt is not None:
                 return _outcome(entry, receipt, True, began)
             digest = ""
+        if job.known_only and any(source.urls for source in entry.sources.values()):
+            return _unfinished(entry, folder)
         entry = _guarded(builder.fetch, entry, job.parameters)
         identified, covered = identify(entry, job, builder)
         if isinstance(covered, dict):
@@ -85,6 +93,12 @@ def _work_on(entry: Entry, job: Job) -> Outcome:
             receipt = read_receipt(folder, entry, digest, hashed=True)
             if receipt is not None:
                 return _outcome(entry, receipt, True, began)
+        if job.known_only:
+            return _unfinished(entry, folder)
+        needs = memory_needed(entry, job.parameters)
+        if job.memory and needs > job.memory:
+            message = f"its map needs about {needs / 1e9:.1f} GB of memory; there is {job.memory / 1e9:.1f} GB for it"
+            return Outcome(entry.entry_id, "", "out_of_memory", message, needs=needs)
         sample = _guarded(builder.make, identified, job.recipe, job.parameters)
         if isinstance(covered, RejectedError):
             raise covered  # in a part of a file, or a file, that the builder did not need
@@ -100,6 +114,12 @@ def _work_on(entry: Entry, job: Job) -> Outcome:
     with temporary_folder(folder) as temporary:
         receipt = _store(sample, identified, builder.schema(job.recipe), job, temporary, digest, covered)
     return _outcome(entry, receipt, False, began)
+
+
+def _unfinished(entry: Entry, folder: Path) -> Outcome:
+    """What is known of an entry without a receipt."""
+    code, message = read_failure(folder, entry.entry_id) or (UNFINISHED, "nobody has worked on it yet")
+    return Outcome(entry.entry_id, "", code, message)
 
 
 class _TransientError(Exception):

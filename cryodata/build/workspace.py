@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import secrets
 import shutil
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 FOLDER = ".tmp"
 "below the dataset's folder, so that a finished file is moved into place by a rename"
@@ -27,14 +29,16 @@ def temporary_folder(folder: Path) -> Iterator[Path]:
     """A new empty folder of this process below `folder`, removed at the end whatever happens."""
     path = folder / FOLDER / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     _make(path)
-    with open(path / LOCK, "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            yield path
-        finally:
-            shutil.rmtree(path, ignore_errors=True)
-    with suppress(OSError):  # others may be at work below it
-        path.parent.rmdir()
+    try:
+        with open(path / LOCK, "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                yield path
+            finally:
+                shutil.rmtree(path, ignore_errors=True)
+    finally:
+        with suppress(OSError):  # others may be at work below it
+            path.parent.rmdir()
 
 
 def remove_stale(folder: Path) -> int:
@@ -47,6 +51,13 @@ def remove_stale(folder: Path) -> int:
     with suppress(OSError):
         (folder / FOLDER).rmdir()
     return removed
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """A small file, whole or not at all, by one writer at a time."""
+    made = path.with_name(f"{path.name}.new")
+    made.write_text(json.dumps(value), encoding="utf-8")
+    os.replace(made, path)
 
 
 def _make(path: Path) -> None:

@@ -80,7 +80,7 @@ def run(folder: Path, fault: str, workers: int) -> dict[str, Any]:
         ("extra", 0, "crashed", "facts are not those of the schema: surprise"),
         ("range", 0, "crashed", "density is 0 to 3; expected 0 to 1"),
         ("label", 0, "crashed", "label atom is uint8 "),
-        ("kill", 2, "crashed", "its worker died 2 times"),
+        ("kill", 2, "crashed", "its process died 2 times: it was ended by signal 9 (Killed"),
     ],
 )
 def test_one_bad_entry_is_rejected_and_its_neighbour_is_built(
