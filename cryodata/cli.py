@@ -12,7 +12,7 @@ import click
 from cryodata import __version__
 from cryodata.console import Console
 from cryodata.errors import CryodataError, SourceError, UsageError
-from cryodata.options import Part, SourceFolder, common
+from cryodata.options import Bytes, Part, SourceFolder, common
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -46,6 +46,9 @@ def app() -> None:
     type=click.IntRange(0),
     metavar="N",
     help="Processes at most; 0 works in this one. Default: one a core.",
+)
+@click.option(
+    "--memory", type=Bytes(), metavar="SIZE", help="Memory for them together, such as 32GB. Default: most there is."
 )
 @click.option("--scheduler", metavar="ADDRESS", default="", help="Dask scheduler to work on, such as tcp://host:8786.")
 @click.option("--parts", type=Part(), metavar="I/N", help="Work on the I-th of N parts only, and make no version yet.")
@@ -91,7 +94,14 @@ def build(**options: Any) -> int:
     if "help" in options["settings"]:
         console.show_parameters(find_builder(options["name"]))
         return DONE
-    _exclusive(options, ("scheduler", "workers"), ("parts", "finish"), ("parts", "dry_run"), ("finish", "dry_run"))
+    _exclusive(
+        options,
+        ("scheduler", "workers"),
+        ("scheduler", "memory"),
+        ("parts", "finish"),
+        ("parts", "dry_run"),
+        ("finish", "dry_run"),
+    )
     workers = available_cores() if options["workers"] is None else options["workers"]
     request = Request(
         builder=options["name"],
@@ -101,7 +111,7 @@ def build(**options: Any) -> int:
         version=options["version"],
         recipe=options["recipe"],
         settings=options["settings"],
-        crew=Crew(workers, options["scheduler"]),
+        crew=Crew(workers, options["scheduler"], options["memory"] or 0),
         part=options["parts"],
         finish=options["finish"],
         limit=options["limit"],

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from cryodata.build.admission import memory_available, memory_needed
 from cryodata.build.apart import close_all, work_apart
 from cryodata.build.identify import Job
-from cryodata.build.work import Outcome, work_on
+from cryodata.build.work import Outcome, too_large, work_on
 from cryodata.build.workspace import temporary_folder
 from cryodata.core.entry import Entry
 from cryodata.errors import CryodataError, UsageError
@@ -57,6 +57,14 @@ class Crew:
     scheduler: str = ""
     "address of a Dask scheduler; empty for none"
 
+    memory: int = 0
+    "bytes that processes of this machine may take together; 0 for most of what is available"
+
+    @property
+    def usable(self) -> int:
+        """Bytes for the processes of this machine."""
+        return self.memory or int(USED * memory_available())
+
 
 @dataclass(frozen=True, slots=True)
 class Staffing:
@@ -83,16 +91,16 @@ def run(job: Job, entries: Sequence[Entry], crew: Crew, say: Say = lambda line: 
     if crew.scheduler:
         yield from _on_cluster(job, entries, crew.scheduler, say)
     elif crew.workers < 1 or not entries:
-        job = replace(job, memory=int(USED * memory_available()))
+        job = replace(job, memory=crew.usable)
         for _, entry in _largest_first(entries, job):
             yield work_on(entry, job)
     else:
-        yield from _here(job, entries, crew.workers, say)
+        yield from _here(job, entries, crew, say)
 
 
-def _here(job: Job, entries: Sequence[Entry], asked: int, say: Say) -> Generator[Outcome, None, None]:
+def _here(job: Job, entries: Sequence[Entry], crew: Crew, say: Say) -> Generator[Outcome, None, None]:
     """By processes of this machine; maps that were found too large for their share come last, fewer at a time."""
-    available, cores = int(USED * memory_available()), available_cores()
+    asked, available, cores = crew.workers, crew.usable, available_cores()
     waiting, again = deque(_largest_first(entries, job)), list[tuple[int, Entry]]()
     with _local_cluster(Path(job.folder)) as (cluster, client):
         while waiting:
@@ -116,7 +124,9 @@ def _here(job: Job, entries: Sequence[Entry], asked: int, say: Say) -> Generator
 
             cluster.scale(staff.started)
             for outcome in run_on(client, replace(job, memory=staff.share), order, places):
-                if outcome.needs and outcome.needs <= available and staff.started > 1:
+                if outcome.needs > available:
+                    yield too_large(outcome.entry_id, outcome.needs, available)
+                elif outcome.needs > staff.share:
                     again.append((outcome.needs, by_id[outcome.entry_id]))
                 else:
                     yield outcome
@@ -155,13 +165,13 @@ def run_on(
     waiting, mark = iter(entries), token_hex(6)
     left, number = len(entries), 0
     lost: Counter[str] = Counter()
-    running, flying = as_completed(), dict[Any, tuple[Entry, Any]]()
+    running, flying = as_completed(loop=client.loop), dict[Any, tuple[Entry, Any]]()
 
     def submit(entry: Entry) -> None:
         nonlocal number
         key = (f"cryodata-{mark}", number)  # one group for the scheduler, whatever the number of entries
         number += 1
-        future = client.submit(work_apart, entry, job, key=key, workers=only)
+        future = client.submit(_task, entry, job, key=key, workers=only)
         flying[key] = entry, future
         running.add(future)
 
@@ -190,6 +200,15 @@ def run_on(
             raise error
         future.release()
         fill()
+
+
+def _task(entry: Entry, job: Job) -> Outcome:
+    """On a worker: within what memory that may take, shared among its threads."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    limit = int(worker.memory_manager.memory_limit or 0) // max(1, worker.state.nthreads)
+    return work_apart(entry, replace(job, memory=limit) if limit else job)
 
 
 class _Places:

@@ -97,8 +97,7 @@ def _work_on(entry: Entry, job: Job) -> Outcome:
             return _unfinished(entry, folder)
         needs = memory_needed(entry, job.parameters)
         if job.memory and needs > job.memory:
-            message = f"its map needs about {needs / 1e9:.1f} GB of memory; there is {job.memory / 1e9:.1f} GB for it"
-            return Outcome(entry.entry_id, "", "out_of_memory", message, needs=needs)
+            return too_large(entry.entry_id, needs, job.memory)
         sample = _guarded(builder.make, identified, job.recipe, job.parameters)
         if isinstance(covered, RejectedError):
             raise covered  # in a part of a file, or a file, that the builder did not need
@@ -114,6 +113,12 @@ def _work_on(entry: Entry, job: Job) -> Outcome:
     with temporary_folder(folder) as temporary:
         receipt = _store(sample, identified, builder.schema(job.recipe), job, temporary, digest, covered)
     return _outcome(entry, receipt, False, began)
+
+
+def too_large(entry_id: str, needs: int, memory: int) -> Outcome:
+    """An entry that needs more memory than it may have, in bytes both."""
+    message = f"its map needs about {needs / 1e9:.1f} GB of memory; there is {memory / 1e9:.1f} GB for it"
+    return Outcome(entry_id, "", "out_of_memory", message, needs=needs)
 
 
 def _unfinished(entry: Entry, folder: Path) -> Outcome:
