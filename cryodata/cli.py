@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cryodata import __version__
-from cryodata.console import Console
+from cryodata.console import MAX_ROWS, Console
 from cryodata.errors import CryodataError, SourceError, UsageError
 from cryodata.options import Bytes, Part, SourceFolder, common
+
+if TYPE_CHECKING:
+    from cryodata.build.verify import Verification
+    from cryodata.formats.versions import DatasetVersion
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -133,13 +138,14 @@ def build(**options: Any) -> int:
 @app.command()
 @click.argument("dataset", metavar="NAME[@V]")
 @click.option("--deep", is_flag=True, help="Also hash every byte of every object.")
+@click.option("--repair", is_flag=True, help="Make again what is damaged, from the sources; then check once more.")
 @common(remote=True)
-def verify(dataset: str, deep: bool, root: str, as_json: bool) -> int:
+def verify(dataset: str, deep: bool, repair: bool, root: str, as_json: bool) -> int:
     """Check a version against its manifest and its tables, and repeat the technical validation of the paper.
 
     Tables are hashed; volumes are decoded (every chunk carries a checksum), and every label voxel is recounted from
     the label points. Exits with 1 if anything is wrong, each fault on a line of its own. Below a URL, whatever is
-    looked into is fetched into the cache.
+    looked into is fetched into the cache. --repair needs the folder in which the version was built, and its sources.
     """
     from cryodata.build.verify import verify_version
     from cryodata.formats.versions import open_version
@@ -148,8 +154,37 @@ def verify(dataset: str, deep: bool, root: str, as_json: bool) -> int:
     opened = open_version(root, dataset)
     with console.steps(f"verifying {opened.manifest.name}@{opened.manifest.version}") as observe:
         result = verify_version(opened, deep, observe)
+    if repair and result.faults:
+        result = _repaired(console, opened, result.faults)
     console.show_verification(result)
     return FAILED if result.faults else DONE
+
+
+@app.command()
+@click.argument("dataset", metavar="NAME")
+@click.option("--dry-run", is_flag=True, help="List only.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@common(remote=False)
+def gc(dataset: str, dry_run: bool, yes: bool, root: Path, as_json: bool) -> int:
+    """List, then remove, what no version and no receipt of a dataset refers to.
+
+    Such as volumes of a version that was never finished. Nothing of the last hour is touched, and nothing while
+    somebody builds in the dataset. On a terminal it asks first.
+    """
+    from cryodata.build.garbage import find_garbage, remove_garbage
+    from cryodata.formats.versions import open_version
+
+    console = Console(as_json)
+    if not (root / dataset).is_dir():
+        open_version(root, dataset)  # says what there is
+    found = find_garbage(root / dataset)
+    console.show_garbage(root / dataset, found, removed=not dry_run)
+    if dry_run or not found:
+        return DONE
+    if not yes and not as_json and sys.stdin.isatty():
+        click.confirm("Remove all of it?", abort=True, err=True)
+    remove_garbage(root / dataset, found)
+    return DONE
 
 
 @app.command("list")
@@ -191,6 +226,26 @@ def demo(png: Path, workers: int | None, root: Path, as_json: bool) -> int:
 
     run_demo(root, png, available_cores() if workers is None else workers, Console(as_json))
     return DONE
+
+
+def _repaired(console: Console, opened: DatasetVersion, faults: Sequence[str]) -> Verification:
+    """Make again what is damaged, and look once more, at every byte."""
+    from cryodata.build.repair import repair
+    from cryodata.build.run import Crew, available_cores
+    from cryodata.build.verify import verify_version
+    from cryodata.formats.places import is_remote
+    from cryodata.formats.versions import open_version
+
+    if is_remote(opened.root):
+        raise UsageError(f"--repair: {opened.root} is a URL; a version is made again in the folder where it was built")
+    for fault in faults[:MAX_ROWS]:
+        console.say(f"found: {fault}")
+    title = f"{opened.manifest.name}@{opened.manifest.version}"
+    with console.progress(f"repairing {title}") as observe:
+        repair(opened, Crew(available_cores()), observe, console.say)
+    again = open_version(opened.root, title)
+    with console.steps(f"verifying {title}") as step:
+        return verify_version(again, True, step)
 
 
 def _exclusive(options: dict[str, Any], *pairs: tuple[str, str]) -> None:

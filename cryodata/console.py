@@ -16,8 +16,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cryodata.build.builder import Builder
     from cryodata.build.dataset import PartReport, Report
+    from cryodata.build.garbage import Garbage
     from cryodata.build.plan import Plan
     from cryodata.build.verify import Verification
     from cryodata.build.work import Outcome
@@ -193,6 +196,18 @@ class Console:
         if len(result.faults) > MAX_ROWS:
             self.print(f"... and {len(result.faults) - MAX_ROWS} more faults; --json lists all")
         self.print("no faults" if not result.faults else f"{len(result.faults)} faults")
+
+    def show_garbage(self, folder: Path, found: Sequence[Garbage], removed: bool) -> None:
+        """What nothing refers to."""
+        size = sum(item.size for item in found)
+        if self.as_json:
+            listed = [asdict(item) for item in found]
+            self.show_json({"folder": str(folder), "garbage": listed, "bytes": size, "removed": removed})
+            return
+        for item in found:
+            self.print(f"{_megabytes(item.size):>12s}  {item.path}")
+        what = f"{len(found):,} things, {_megabytes(size)}" if found else "nothing"
+        self.print(f"{what} that no version and no receipt in {folder} refers to")
 
     def show_list(self, root: str, datasets: Mapping[str, Sequence[str]]) -> None:
         """Datasets below a root."""

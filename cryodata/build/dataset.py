@@ -137,7 +137,7 @@ def build(request: Request, observe: Observe = lambda total, outcome: None, say:
         splits = assign(accepted, seed=job.parameters["seed"], listed=known.listed, parent=known.units)
         manifest, created = write_version(job, builder, folder.name, version, finished, known.parent, splits, temporary)
         write_latest(folder, temporary)
-        if created or not (folder / "provenance" / f"{version}.json").exists():
+        if created or not provenance_path(folder, version).exists():
             _write_provenance(folder, temporary, version, request, began, outcomes)
     reused = sum(outcome.reused for outcome in outcomes.values())
     return Report(manifest, folder, created, finished.rejected, reused, time.time() - began)
@@ -281,6 +281,15 @@ def _collect(
     return accepted, rejected
 
 
+def provenance_path(folder: Path, version: str) -> Path:
+    """What is noted of how a version was made."""
+    return folder / "provenance" / f"{version}.json"
+
+
+def _whole_source(source: Path | str | None) -> str | None:
+    return str(source.resolve()) if isinstance(source, Path) else source
+
+
 def _write_provenance(
     folder: Path, temporary: Path, version: str, request: Request, began: float, outcomes: Mapping[str, Outcome]
 ) -> None:
@@ -293,14 +302,18 @@ def _write_provenance(
         "platform": platform.platform(),
         "python": platform.python_version(),
         "libraries": {name: library_version(name) for name in LIBRARIES},
-        "source": str(request.source) if request.source else None,
+        "builder": str(Path(request.builder).resolve()) if request.builder.endswith(".py") else request.builder,
+        "recipe": request.recipe,
+        "source": _whole_source(request.source),
         "settings": list(request.settings),
+        "limit": request.limit,
+        "ids": request.ids.read_text(encoding="utf-8").split() if request.ids is not None else None,
         "workers": request.crew.workers,
         "scheduler": request.crew.scheduler,
         "outcomes": dict(Counter(outcome.code or "accepted" for outcome in outcomes.values())),
         "entry_seconds": {key: round(outcome.seconds, 3) for key, outcome in sorted(outcomes.items())},
     }
-    target = folder / "provenance" / f"{version}.json"
+    target = provenance_path(folder, version)
     target.parent.mkdir(exist_ok=True)
     (temporary / "provenance").write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
     os.replace(temporary / "provenance", target)

@@ -53,6 +53,11 @@ def remove_stale(folder: Path) -> int:
     return removed
 
 
+def is_worked_in(folder: Path) -> bool:
+    """Whether somebody who lives, on whatever machine, has a temporary folder below `folder`."""
+    return any(not _is_stale(path) for path in (folder / FOLDER).glob("*"))
+
+
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """A small file, whole or not at all, by one writer at a time."""
     made = path.with_name(f"{path.name}.new")
