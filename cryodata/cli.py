@@ -6,20 +6,21 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from cryodata import __version__
+from cryodata import __version__, reports
+from cryodata.cli_build import DONE, FAILED, build
 from cryodata.console import MAX_ROWS, Console
 from cryodata.errors import CryodataError, SourceError, UsageError
-from cryodata.options import Bytes, Part, SourceFolder, common
+from cryodata.options import common
 
 if TYPE_CHECKING:
     from cryodata.build.verify import Verification
     from cryodata.formats.versions import DatasetVersion
 
-DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+WRONG_USAGE, INTERRUPTED = 2, 130
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -36,103 +37,7 @@ def app() -> None:
     """
 
 
-@app.command()
-@click.argument("name")
-@click.option("--as", "alias", metavar="NAME", default="", help="Name of the dataset; the builder's if not given.")
-@click.option(
-    "--source",
-    type=SourceFolder(),
-    metavar="DIR|URL",
-    help="Folder with entries.csv, its maps and models, or its http address. Default: what EMDB and PDB have.",
-)
-@click.option("--version", metavar="V", help="Version to make, such as 0.2.0; 0.1.0 if there is none yet.")
-@click.option(
-    "--workers",
-    type=click.IntRange(0),
-    metavar="N",
-    help="Processes at most; 0 works in this one. Default: one a core.",
-)
-@click.option(
-    "--memory", type=Bytes(), metavar="SIZE", help="Memory for them together, such as 32GB. Default: most there is."
-)
-@click.option("--scheduler", metavar="ADDRESS", default="", help="Dask scheduler to work on, such as tcp://host:8786.")
-@click.option("--parts", type=Part(), metavar="I/N", help="Work on the I-th of N parts only, and make no version yet.")
-@click.option("--finish", is_flag=True, help="Work on nothing: make the version of what the parts have made.")
-@click.option("--limit", type=click.IntRange(0), metavar="N", help="Take the first N entries only.")
-@click.option(
-    "--ids",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    metavar="FILE",
-    help="Take only the entries whose ids the file lists, one a line.",
-)
-@click.option("--recipe", metavar="NAME", default="", help="Recipe of the builder; its first if not given.")
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change a setting of the builder; `--set help` lists them.",
-)
-@click.option("--keep-raw", is_flag=True, help="Keep fetched maps and models; by default they go when they were used.")
-@click.option("--dry-run", is_flag=True, help="Build nothing: write the catalogue as Parquet, say what it takes.")
-@click.option("--strict", is_flag=True, help="Exit with 1 if any entry was rejected.")
-@common(remote=False)
-def build(**options: Any) -> int:
-    """Build a version of a dataset: NAME is a builder (cryo2struct, simulated) or a dotted path of your own.
-
-    Each entry becomes a volume and table rows, or a rejection with its reason. Killed anywhere, the same command goes
-    on where it stopped and gives the same bytes. Many machines may work on one ROOT that they share, each on a part or
-    all on a Dask cluster, in any mixture; --finish then makes the version.
-
-    \b
-    cryodata build cryo2struct --limit 10
-    cryodata build cryo2struct --source maps --set max_resolution=8
-    cryodata build simulated --set maps=4 --workers 2
-    cryodata build cryo2struct --parts 3/100; cryodata build cryo2struct --finish
-    """  # fmt: skip
-    from cryodata.build.builder import find_builder
-    from cryodata.build.dataset import PartReport, Request, build, build_part
-    from cryodata.build.plan import plan
-    from cryodata.build.run import Crew, available_cores
-
-    console = Console(options["as_json"])
-    if "help" in options["settings"]:
-        console.show_parameters(find_builder(options["name"]))
-        return DONE
-    _exclusive(
-        options,
-        ("scheduler", "workers"),
-        ("scheduler", "memory"),
-        ("parts", "finish"),
-        ("parts", "dry_run"),
-        ("finish", "dry_run"),
-    )
-    workers = available_cores() if options["workers"] is None else options["workers"]
-    request = Request(
-        builder=options["name"],
-        root=options["root"],
-        source=options["source"],
-        name=options["alias"],
-        version=options["version"],
-        recipe=options["recipe"],
-        settings=options["settings"],
-        crew=Crew(workers, options["scheduler"], options["memory"] or 0),
-        part=options["parts"],
-        finish=options["finish"],
-        limit=options["limit"],
-        ids=options["ids"],
-        keep_raw=options["keep_raw"],
-    )
-    if options["dry_run"]:
-        console.show_plan(plan(request))
-        return DONE
-    with console.progress(f"building {options['alias'] or options['name']}") as observe:
-        report = (build_part if request.part else build)(request, observe, console.say)
-    if isinstance(report, PartReport):
-        console.show_part(report)
-    else:
-        console.show_build(report)
-    return FAILED if options["strict"] and report.rejected else DONE
+app.add_command(build)
 
 
 @app.command()
@@ -156,7 +61,7 @@ def verify(dataset: str, deep: bool, repair: bool, root: str, as_json: bool) -> 
         result = verify_version(opened, deep, observe)
     if repair and result.faults:
         result = _repaired(console, opened, result.faults)
-    console.show_verification(result)
+    reports.verification(console, result)
     return FAILED if result.faults else DONE
 
 
@@ -178,7 +83,7 @@ def gc(dataset: str, dry_run: bool, yes: bool, root: Path, as_json: bool) -> int
     if not (root / dataset).is_dir():
         open_version(root, dataset)  # says what there is
     found = find_garbage(root / dataset)
-    console.show_garbage(root / dataset, found, removed=not dry_run)
+    reports.garbage(console, root / dataset, found, removed=not dry_run)
     if dry_run or not found:
         return DONE
     if not yes and not as_json and sys.stdin.isatty():
@@ -194,7 +99,7 @@ def list_(root: str, as_json: bool) -> int:
     from cryodata.formats.places import list_datasets, normal_root
 
     root = normal_root(root)
-    Console(as_json).show_list(root, list_datasets(root))
+    reports.datasets(Console(as_json), root, list_datasets(root))
     return DONE
 
 
@@ -205,7 +110,7 @@ def info(dataset: str, root: str, as_json: bool) -> int:
     """Show what a version holds: entries, splits, arrays, rejections, recipe."""
     from cryodata.formats.versions import open_version
 
-    Console(as_json).show_info(open_version(root, dataset))
+    reports.info(Console(as_json), open_version(root, dataset))
     return DONE
 
 
@@ -246,13 +151,6 @@ def _repaired(console: Console, opened: DatasetVersion, faults: Sequence[str]) -
     again = open_version(opened.root, title)
     with console.steps(f"verifying {title}") as step:
         return verify_version(again, True, step)
-
-
-def _exclusive(options: dict[str, Any], *pairs: tuple[str, str]) -> None:
-    """UsageError if two options were given that say different things."""
-    for pair in pairs:
-        if all(options[name] not in (None, False, "") for name in pair):
-            raise UsageError(" and ".join(f"--{name.replace('_', '-')}" for name in pair) + ": expected one of them")
 
 
 def main() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from cryodata.build.dataset import Request, build
+from cryodata.build.dataset import build
+from cryodata.build.request import Request
 from cryodata.build.run import Crew
 from cryodata.build.verify import verify_version
 from cryodata.console import Console

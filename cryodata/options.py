@@ -58,24 +58,6 @@ class Part(click.ParamType[tuple[int, int]]):
         return int(number), int(parts)
 
 
-class Bytes(click.ParamType[int]):
-    """A number of bytes: 32GB, 500MB, 2GiB."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """As Dask reads it."""
-        from dask.utils import parse_bytes
-
-        try:
-            found = int(parse_bytes(value))
-        except ValueError:
-            found = 0
-        if found < 1:
-            self.fail(f"'{value}': expected a size such as 32GB", param, ctx)
-        return found
-
-
 def common(remote: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Options that every command takes. remote: it only reads, and the root may be a URL."""
     place = "Folder or URL (http, https, s3, gs, az)" if remote else "Folder"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cryodata.build.dataset import Report, Request, build
+from cryodata.build.dataset import Report, build
+from cryodata.build.request import Request
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

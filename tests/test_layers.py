@@ -30,13 +30,13 @@ HOMES = {
     "numcodecs": {"formats/volume_reader.py"},
     "datasets": {"read/features.py", "read/hf.py", "read/hf_examples.py"},
     "numba": {"prepare/around_kernels.py", "read/compiled.py"},
-    "dask": {"build/run.py"},
-    "distributed": {"build/run.py"},
+    "dask": {"build/clusters.py", "build/run.py"},
+    "distributed": {"build/clusters.py", "build/run.py"},
     "torch": {"demo.py", "read/torch_device.py", "read/torch_ring.py", "read/torch_stream.py"},
     "llvmlite": {"read/compiled.py", "read/kernels.py"},
     "matplotlib": {"demo.py"},
-    "click": {"cli.py", "options.py"},
-    "rich": {"console.py"},
+    "click": {"cli.py", "cli_build.py", "options.py"},
+    "rich": {"console.py", "reports.py"},
 }
 
 CORE_MAY_IMPORT = {"numpy", "cryodata"} | set(sys.stdlib_module_names)

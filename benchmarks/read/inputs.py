@@ -12,7 +12,8 @@ import numpy as np
 
 from benchmarks.read.source import ARRAYS, Input
 from cryodata import load_dataset
-from cryodata.build.dataset import Request, build
+from cryodata.build.dataset import build
+from cryodata.build.request import Request
 from cryodata.core.subgrids import SubgridGrid
 
 VERSION = "0.1.0"

@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from cryodata.build.admission import memory_for, voxels_of
 from cryodata.build.builder import find_builder
-from cryodata.build.dataset import Request, job_of
 from cryodata.build.http import FetchError, NotThereError, Patience, TransientError, opened
+from cryodata.build.request import Request, job_of
 from cryodata.build.selection import admit, check_listed, select
 from cryodata.build.transfer import CONTENT_RANGE
 from cryodata.build.workspace import temporary_folder

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from cryodata.build.dataset import Observe, Report, Request, build, provenance_path
+from cryodata.build.dataset import Observe, Report, build
+from cryodata.build.provenance import provenance_path
+from cryodata.build.request import Request
 from cryodata.build.run import Crew, Say
 from cryodata.build.workspace import temporary_folder
 from cryodata.errors import CryodataError, DatasetError

@@ -6,22 +6,19 @@ process of its own (`build.apart`), so that no map can end a worker.
 
 from __future__ import annotations
 
-import logging
 import os
-import time
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from cryodata.build.admission import memory_available, memory_needed
-from cryodata.build.apart import close_all, work_apart
+from cryodata.build.apart import work_apart
+from cryodata.build.clusters import Places, connected, local_cluster, memory_of_workers
 from cryodata.build.identify import Job
 from cryodata.build.work import Outcome, too_large, work_on
-from cryodata.build.workspace import temporary_folder
 from cryodata.core.entry import Entry
 from cryodata.errors import CryodataError, UsageError
 
@@ -37,12 +34,6 @@ USED = 0.9
 LOST_ALLOWED = 20
 "workers that a cluster may lose under one entry before it is refused: they die for reasons of their own"
 
-PATIENCE = 60.0
-"seconds that a scheduler may take to answer, and its first worker to come"
-
-LOOKS = 5.0
-"seconds between two looks at how many workers a cluster has"
-
 Say = Callable[[str], None]
 "tells the user a line"
 
@@ -57,13 +48,27 @@ class Crew:
     scheduler: str = ""
     "address of a Dask scheduler; empty for none"
 
-    memory: int = 0
-    "bytes that processes of this machine may take together; 0 for most of what is available"
+    memory: str = ""
+    "what processes of this machine may take together, such as 32GB; empty for most of what is available"
+
+    def __post_init__(self) -> None:
+        if self.memory:
+            _ = self.usable  # a size that is none is refused now
 
     @property
     def usable(self) -> int:
-        """Bytes for the processes of this machine."""
-        return self.memory or int(USED * memory_available())
+        """Bytes for the processes of this machine. UsageError for a size that is none."""
+        if not self.memory:
+            return int(USED * memory_available())
+        from dask.utils import parse_bytes
+
+        try:
+            found = int(parse_bytes(self.memory))
+        except ValueError:
+            found = 0
+        if found < 1:
+            raise UsageError(f"--memory: '{self.memory}': expected a size such as 32GB")
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +107,7 @@ def _here(job: Job, entries: Sequence[Entry], crew: Crew, say: Say) -> Generator
     """By processes of this machine; maps that were found too large for their share come last, fewer at a time."""
     asked, available, cores = crew.workers, crew.usable, available_cores()
     waiting, again = deque(_largest_first(entries, job)), list[tuple[int, Entry]]()
-    with _local_cluster(Path(job.folder)) as (cluster, client):
+    with local_cluster(Path(job.folder)) as (cluster, client):
         while waiting:
             staff = Staffing.of(asked, len(waiting), min(waiting[0][0], available), available, cores)
             largest = f"{waiting[0][0] / 1e9:.1f} GB for the largest map" if waiting[0][0] else "maps of unknown size"
@@ -135,8 +140,8 @@ def _here(job: Job, entries: Sequence[Entry], crew: Crew, say: Say) -> Generator
 
 def _on_cluster(job: Job, entries: Sequence[Entry], address: str, say: Say) -> Generator[Outcome, None, None]:
     """On an existing cluster; maps that were found too large for a worker come last, on those with most memory."""
-    with _connected(address, Path(job.folder)) as client:
-        places = _Places(client)
+    with connected(address, Path(job.folder)) as client:
+        places = Places(client)
         say(f"{places(0)} threads of the cluster at {address} for {len(entries):,} entries")
         again: list[tuple[int, Entry]] = []
         by_id = {entry.entry_id: entry for entry in entries}
@@ -146,7 +151,7 @@ def _on_cluster(job: Job, entries: Sequence[Entry], address: str, say: Say) -> G
             else:
                 yield outcome
         for need, entry in sorted(again, key=lambda pair: (-pair[0], pair[1].entry_id)):
-            roomy = [name for name, memory in _memory_of_workers(client).items() if not memory or memory >= need]
+            roomy = [name for name, memory in memory_of_workers(client).items() if not memory or memory >= need]
             yield from run_on(client, job, [entry], lambda left: 1, roomy or None)
 
 
@@ -209,83 +214,6 @@ def _task(entry: Entry, job: Job) -> Outcome:
     worker = get_worker()
     limit = int(worker.memory_manager.memory_limit or 0) // max(1, worker.state.nthreads)
     return work_apart(entry, replace(job, memory=limit) if limit else job)
-
-
-class _Places:
-    """How many entries a cluster can work on, and one more a thread, so that none waits for the driver."""
-
-    def __init__(self, client: Client) -> None:
-        self._client, self._looked, self._threads = client, -LOOKS, 1
-
-    def __call__(self, left: int) -> int:
-        if time.monotonic() - self._looked > LOOKS:
-            self._looked, self._threads = time.monotonic(), sum(self._client.nthreads().values())
-        return max(1, 2 * self._threads)
-
-
-@contextmanager
-def _local_cluster(folder: Path) -> Iterator[tuple[Any, Client]]:
-    """A cluster whose workers are threads of this process; each has the process beside it that does the work."""
-    import dask
-    from distributed import Client, LocalCluster
-
-    settings = {"distributed.worker.memory.spill": False, "distributed.admin.large-graph-warning-threshold": "1GB"}
-    with temporary_folder(folder) as scratch, dask.config.set(settings):
-        cluster = LocalCluster(
-            n_workers=0,
-            threads_per_worker=1,
-            processes=False,
-            memory_limit=0,
-            dashboard_address="127.0.0.1:0",  # None listens all the same, on a port that others use
-            local_directory=str(scratch),
-            silence_logs=logging.CRITICAL,
-        )
-        try:
-            with cluster, Client(cluster) as client:
-                try:
-                    yield cluster, client
-                finally:
-                    close_all()  # whoever waits for one of them goes on, and so can be waited for
-        finally:
-            close_all()
-
-
-@contextmanager
-def _connected(address: str, folder: Path) -> Iterator[Client]:
-    """A client of an existing cluster whose workers see the dataset's folder and have this cryodata."""
-    from distributed import Client
-
-    import cryodata
-
-    try:
-        client = Client(address, timeout=PATIENCE, set_as_default=False)
-    except (OSError, ValueError, TimeoutError) as error:
-        raise UsageError(f"--scheduler {address}: no Dask scheduler answers there ({error})") from None
-    with client, temporary_folder(folder) as shared:
-        try:
-            client.wait_for_workers(1, timeout=PATIENCE)
-        except TimeoutError:
-            raise UsageError(f"--scheduler {address}: no worker came within {PATIENCE:.0f} s") from None
-        (shared / "seen").touch()
-        for worker, (version, seen) in client.run(_about, str(shared / "seen")).items():
-            if not seen:
-                raise UsageError(f"worker {worker} does not see {folder}: the root must be on storage that all share")
-            if version != cryodata.__version__:
-                raise UsageError(f"worker {worker} has cryodata {version}; here it is {cryodata.__version__}")
-        yield client
-
-
-def _about(path: str) -> tuple[str, bool]:
-    """On a worker: its version, and whether it sees a file."""
-    import cryodata
-
-    return cryodata.__version__, os.path.exists(path)
-
-
-def _memory_of_workers(client: Client) -> dict[str, int]:
-    """Bytes that each worker may take; 0 for no limit."""
-    workers = client.scheduler_info(n_workers=-1)["workers"]
-    return {address: int(about["memory_limit"] or 0) // max(1, about["nthreads"]) for address, about in workers.items()}
 
 
 def _largest_first(entries: Sequence[Entry], job: Job) -> list[tuple[int, Entry]]:

@@ -16,46 +16,17 @@ from cryodata.read.buffers import Buffers, Layout, arrays_at, placed
 from cryodata.read.decode import volumes_of
 from cryodata.read.fill import PROBABILITY, ROTATION, START
 from cryodata.read.fill import fill as fill_on_host
+from cryodata.read.filling import Fill, Filling
 from cryodata.read.hands import Hands
 from cryodata.read.memory import BATCHES_ALIVE, Memory, memory_needed, slots_needed
 from cryodata.read.plan import StreamPlan
 from cryodata.read.pool import Pool, blocks_held, decodes_ahead
-from cryodata.read.served import Served
 from cryodata.read.shared import SharedMemory
 from cryodata.read.slots import OwnSlots, SharedSlots, Slots
 from cryodata.read.sources import SUBGRID_IDS
 
 New = Callable[[Mapping[str, Layout]], dict[str, Any]]
 "makes the arrays of a batch, by name; what they hold does not matter"
-
-Fill = Callable[[Mapping[str, Any], Served, slice, npt.NDArray[Any], frozenset[str]], None]
-"writes some of what is served into them, as `fill` does"
-
-
-PIECE = 8
-"sub-grids that one of two threads fills at a time"
-
-
-class Filling:
-    """What is to be written into the arrays of a batch, by as many hands as there are."""
-
-    def __init__(self, fill: Fill, pool: Pool, hands: Hands) -> None:
-        self.hands = hands
-        self._fill, self._voxels, self._density = fill, pool.slots.voxels, pool.source.density
-        self._parts: list[tuple[Mapping[str, Any], Served, slice]] = []
-
-    def add(self, arrays: Mapping[str, Any], served: Served, here: slice) -> None:
-        """Some of what is served, to be written into arrays by the next `finish`."""
-        size = PIECE if self.hands.helpers else here.stop - here.start
-        for first in range(here.start, here.stop, size):
-            part = slice(first, min(first + size, here.stop))
-            within = slice(part.start - here.start, part.stop - here.start)
-            self._parts.append(({name: array[within] for name, array in arrays.items()}, served, part))
-
-    def finish(self) -> None:
-        """Write all of it."""
-        parts, self._parts = self._parts, []
-        self.hands.do(lambda place: self._fill(*parts[place], self._voxels, self._density), len(parts))
 
 
 class BatchReader:

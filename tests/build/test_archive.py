@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from cryodata.build.archive import model_addresses
-from cryodata.build.dataset import Report, Request, build
+from cryodata.build.dataset import Report, build
+from cryodata.build.request import Request
 from cryodata.errors import SourceError, UsageError
 from cryodata.formats.tables import read_table
 from cryodata.formats.versions import open_version

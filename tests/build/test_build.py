@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cryodata.build.dataset import Report, Request, build
+from cryodata.build.dataset import Report, build
+from cryodata.build.request import Request
 from cryodata.build.verify import verify_version
 from cryodata.errors import SourceError, UsageError
 from cryodata.formats.tables import read_table

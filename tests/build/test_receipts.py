@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from cryodata.build.dataset import Report, Request, build
+from cryodata.build.dataset import Report, build
+from cryodata.build.request import Request
 from cryodata.build.workspace import FOLDER, remove_stale, temporary_folder
 from cryodata.formats.volumes import folder_files
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from cryodata.build.dataset import Report, Request, build
+from cryodata.build.dataset import Report, build
 from cryodata.build.garbage import GRACE, find_garbage, remove_garbage
+from cryodata.build.request import Request
 from cryodata.build.workspace import temporary_folder
 from cryodata.errors import UsageError
 from cryodata.formats.volumes import folder_files

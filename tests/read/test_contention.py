@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
-from cryodata.build.dataset import Report, Request, build
+from cryodata.build.dataset import Report, build
+from cryodata.build.request import Request
 from cryodata.read import shared, slots
 from cryodata.read.decode import Volumes
 from cryodata.torch import SubgridStream

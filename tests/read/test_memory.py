@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from cryodata.build.dataset import Report, Request, build
+from cryodata.build.dataset import Report, build
+from cryodata.build.request import Request
 from cryodata.read import pool
 from cryodata.torch import SubgridStream
 

@@ -12,7 +12,8 @@ import pytest
 from torch.utils.data import DataLoader
 
 from cryodata import load_dataset
-from cryodata.build.dataset import Report, Request, build
+from cryodata.build.dataset import Report, build
+from cryodata.build.request import Request
 from cryodata.core.rotations import ROTATIONS, rotated, sample_trilinear
 from cryodata.errors import UsageError
 from cryodata.torch import SubgridStream

@@ -24,7 +24,8 @@ from datasets.distributed import split_dataset_by_node
 from torch.utils.data import DataLoader
 
 from cryodata import load_dataset
-from cryodata.build.dataset import Report, Request, build
+from cryodata.build.dataset import Report, build
+from cryodata.build.request import Request
 from cryodata.errors import UsageError
 from cryodata.read import decode
 from cryodata.read.decode import Volumes

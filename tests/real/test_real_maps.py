@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import zarr
 
-from cryodata.build.dataset import Report, Request, build
+from cryodata.build.dataset import Report, build
+from cryodata.build.request import Request
 from cryodata.formats.structure import read_structure
 from cryodata.formats.tables import read_table
 from cryodata.prepare.residues import is_backbone, protein_residues

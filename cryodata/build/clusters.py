@@ -1,0 +1,101 @@
+"""Dask clusters: one of this process, made for a build, and those that exist."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cryodata.build.apart import close_all
+from cryodata.build.workspace import temporary_folder
+from cryodata.errors import UsageError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+PATIENCE = 60.0
+"seconds that a scheduler may take to answer, and its first worker to come"
+
+LOOKS = 5.0
+"seconds between two looks at how many workers a cluster has"
+
+
+class Places:
+    """How many entries a cluster can work on, and one more a thread, so that none waits for the driver."""
+
+    def __init__(self, client: Client) -> None:
+        self._client, self._looked, self._threads = client, -LOOKS, 1
+
+    def __call__(self, left: int) -> int:
+        if time.monotonic() - self._looked > LOOKS:
+            self._looked, self._threads = time.monotonic(), sum(self._client.nthreads().values())
+        return max(1, 2 * self._threads)
+
+
+@contextmanager
+def local_cluster(folder: Path) -> Iterator[tuple[Any, Client]]:
+    """A cluster whose workers are threads of this process; each has the process beside it that does the work."""
+    import dask
+    from distributed import Client, LocalCluster
+
+    settings = {"distributed.worker.memory.spill": False, "distributed.admin.large-graph-warning-threshold": "1GB"}
+    with temporary_folder(folder) as scratch, dask.config.set(settings):
+        cluster = LocalCluster(
+            n_workers=0,
+            threads_per_worker=1,
+            processes=False,
+            memory_limit=0,
+            dashboard_address="127.0.0.1:0",  # None listens all the same, on a port that others use
+            local_directory=str(scratch),
+            silence_logs=logging.CRITICAL,
+        )
+        try:
+            with cluster, Client(cluster) as client:
+                try:
+                    yield cluster, client
+                finally:
+                    close_all()  # whoever waits for one of them goes on, and so can be waited for
+        finally:
+            close_all()
+
+
+@contextmanager
+def connected(address: str, folder: Path) -> Iterator[Client]:
+    """A client of an existing cluster whose workers see the dataset's folder and have this cryodata."""
+    from distributed import Client
+
+    import cryodata
+
+    try:
+        client = Client(address, timeout=PATIENCE, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise UsageError(f"--scheduler {address}: no Dask scheduler answers there ({error})") from None
+    with client, temporary_folder(folder) as shared:
+        try:
+            client.wait_for_workers(1, timeout=PATIENCE)
+        except TimeoutError:
+            raise UsageError(f"--scheduler {address}: no worker came within {PATIENCE:.0f} s") from None
+        (shared / "seen").touch()
+        for worker, (version, seen) in client.run(_about, str(shared / "seen")).items():
+            if not seen:
+                raise UsageError(f"worker {worker} does not see {folder}: the root must be on storage that all share")
+            if version != cryodata.__version__:
+                raise UsageError(f"worker {worker} has cryodata {version}; here it is {cryodata.__version__}")
+        yield client
+
+
+def _about(path: str) -> tuple[str, bool]:
+    """On a worker: its version, and whether it sees a file."""
+    import cryodata
+
+    return cryodata.__version__, os.path.exists(path)
+
+
+def memory_of_workers(client: Client) -> dict[str, int]:
+    """Bytes that each worker may take; 0 for no limit."""
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    return {address: int(about["memory_limit"] or 0) // max(1, about["nthreads"]) for address, about in workers.items()}
