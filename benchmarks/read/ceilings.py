@@ -1,7 +1,8 @@
 """What no loader can pass, in the same run: a copy, our own cut kernel, and NumPy slices, all of decoded data.
 
 M copies the bytes of a sub-grid from one place in memory to another. R is the kernel of the reader over volumes that
-are decoded already. N slices decoded float32 volumes and dense labels.
+are decoded already. N slices decoded float32 volumes and dense labels. M and R write into memory of batches that are
+gone, as the reader does: on fresh memory page faults would be measured.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from benchmarks.read.harness import Case, Loader, Setup
 from benchmarks.read.measure import main
 from benchmarks.read.source import ARRAYS, Batch
 from cryodata.read import kernels
+from cryodata.read.buffers import Buffers
+from cryodata.read.memory import BATCHES_ALIVE
 from cryodata.read.plan import StreamPlan
 from cryodata.read.pool import Pool
 from cryodata.read.selection import checked_selection, open_dataset
@@ -47,8 +50,8 @@ def reader_kernel(setup: Setup) -> Kernel:
     def cut(picks: list[tuple[int, int]]) -> Batch:
         here = np.array([first[volume] + number for volume, number in picks])
         batch = {}
-        for name, dtype in ARRAYS.items():
-            cubes = np.empty((len(picks), *box), dtype=dtype)
+        arrays = reader.new_arrays({name: ((len(picks), *box), np.dtype(dtype)) for name, dtype in ARRAYS.items()})
+        for name, cubes in arrays.items():
             if name in served.written:
                 points = served.written[name]
                 kernels.scatter(cubes, points.first[here], points.last[here], points.place, points.values)
@@ -80,10 +83,10 @@ def numpy_kernel(setup: Setup) -> Kernel:
 
 def copy_kernel(setup: Setup) -> Kernel:
     """M: the bytes of each sub-grid, from anywhere in memory larger than the caches."""
-    source = np.ones((COPIED, setup.input.sample_bytes), dtype=np.uint8)
+    source, buffers = np.ones((COPIED, setup.input.sample_bytes), dtype=np.uint8), Buffers(BATCHES_ALIVE)
 
     def cut(picks: list[tuple[int, int]]) -> Batch:
-        batch = np.empty((len(picks), setup.input.sample_bytes), dtype=np.uint8)
+        batch = buffers.new(len(picks) * setup.input.sample_bytes).reshape(len(picks), -1)
         for target, (volume, number) in zip(batch, picks, strict=True):
             target[...] = source[(volume * 1009 + number) % COPIED]
         return {"density": torch.from_numpy(batch)}

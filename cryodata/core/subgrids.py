@@ -59,6 +59,12 @@ class SubgridGrid:
         nz, ny, nx = (self.core * (n - 1) + self.box for n in self.counts_zyx)
         return nz, ny, nx
 
+    @property
+    def inside(self) -> tuple[slice, slice, slice]:
+        """Where the volume lies in `padded_zyx`."""
+        nz, ny, nx = (slice(self.margin, self.margin + n) for n in self.shape_zyx)
+        return nz, ny, nx
+
     def __len__(self) -> int:
         nz, ny, nx = self.counts_zyx
         return nz * ny * nx

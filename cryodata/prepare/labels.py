@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -99,8 +100,7 @@ def class_values(array: ArraySpec, columns: Mapping[str, npt.NDArray[np.generic]
     if source.dtype.kind in "iu":
         values = source.astype(np.uint8)
     else:
-        known = array.values
-        values = np.array([known.get(str(name), 0) for name in source.tolist()], dtype=np.uint8)
+        values = np.fromiter(map(array.values.get, source.tolist(), repeat(0)), dtype=np.uint8, count=len(source))
     carries = np.isin(columns["atom"], array.atoms) if array.atoms else np.ones(len(values), dtype=np.bool_)
     return np.where(carries, values, 0).astype(np.uint8)
 

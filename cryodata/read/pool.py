@@ -25,7 +25,7 @@ from cryodata.formats.volume_reader import Boxes
 from cryodata.read.decode import volumes_of
 from cryodata.read.decoded import VolumeLabels
 from cryodata.read.kernels import Numbers
-from cryodata.read.served import PoolVolume, Served, Turning, framed, serve, without_frame
+from cryodata.read.served import PoolVolume, Served, Turning, clear_frame, framed, serve
 from cryodata.read.slots import Slots
 from cryodata.read.sources import Sampling, SubgridSource
 
@@ -175,7 +175,10 @@ class Pool:
         def fill(voxels: npt.NDArray[Any]) -> None:
             mine = samples.place[since:][samples.volume[since:] == volume]
             boxes = self._boxes(grid, np.unique(source.places(volume, mine)))
-            self.store.decode_density(row, without_frame(framed(voxels, grid), grid), boxes)
+            padded = framed(voxels, grid)
+            if not self.slots.is_framed(slot, grid.shape_zyx):
+                clear_frame(padded, grid)
+            self.store.decode_density(row, padded[grid.inside], boxes)
 
         content = (self.order.epoch, begun.stream, begun.block, volume, since)
         if source.density and not self.slots.hold(slot, content, fill, patient):

@@ -166,14 +166,12 @@ def framed(voxels: npt.NDArray[Any], grid: SubgridGrid) -> npt.NDArray[Any]:
     return voxels[: math.prod(grid.padded_zyx)].reshape(grid.padded_zyx)
 
 
-def without_frame(padded: npt.NDArray[Any], grid: SubgridGrid) -> npt.NDArray[Any]:
-    """The volume in its frame; the frame is set to 0."""
-    inside = tuple(slice(grid.margin, grid.margin + n) for n in grid.shape_zyx)
-    for axis, span in enumerate(inside):
+def clear_frame(padded: npt.NDArray[Any], grid: SubgridGrid) -> None:
+    """Set the frame around a volume to 0."""
+    for axis, span in enumerate(grid.inside):
         before = (slice(None),) * axis
         padded[(*before, slice(0, span.start))] = 0
         padded[(*before, slice(span.stop, None))] = 0
-    return padded[inside]
 
 
 def written_of(voxel: npt.NDArray[np.int32], values: npt.NDArray[np.uint8], grid: SubgridGrid, box: Numbers) -> Written:

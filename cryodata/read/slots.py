@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from cryodata.core.subgrids import Shape
 from cryodata.read.shared import READ, WRITE, SharedMemory, granular
 
 Content = tuple[int, int, int, int, int]
@@ -47,6 +48,9 @@ class Slots(Protocol):
     def release(self, slot: int) -> None:
         """Let go of what the slot holds."""
 
+    def is_framed(self, slot: int, shape: Shape) -> bool:
+        """Whether a frame of zeros for a volume of this shape lies in the slot; from now on there is one."""
+
 
 class OwnSlots:
     """Slots of one process. Memory is taken when a slot is first filled."""
@@ -55,6 +59,7 @@ class OwnSlots:
         self.voxels = np.empty(number * size, dtype=dtype)
         self.fills = 0
         self._size = size
+        self._framed: dict[int, Shape] = {}
 
     def begin_of(self, slot: int) -> int:
         """Where the values of a slot begin."""
@@ -68,6 +73,11 @@ class OwnSlots:
 
     def release(self, slot: int) -> None:
         """Nothing to do."""
+
+    def is_framed(self, slot: int, shape: Shape) -> bool:
+        """If the last volume was of the same shape."""
+        known, self._framed[slot] = self._framed.get(slot), shape
+        return known == shape
 
 
 class SharedSlots:
@@ -131,6 +141,10 @@ class SharedSlots:
         """Others may decode something else into it."""
         self._place[slot] = slot
         self._memory.unlock(slot)
+
+    def is_framed(self, slot: int, shape: Shape) -> bool:
+        """Nobody knows what others left there."""
+        return False
 
     def _take(self, slot: int, content: Content, fill: Fill) -> bool:
         if self._whole(slot, content):
