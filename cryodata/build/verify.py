@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -107,14 +108,14 @@ def _check_volume(
     """Metadata, values and labels of one volume. Returns the share of C-alphas that formula 2 recovers."""
     entry_id, where, schema = row["entry_id"], row["volume"], opened.manifest.schema
 
-    def fetch(path: str) -> bytes:
+    def opening(path: str) -> FileIO:
         if f"{where}/{path}" not in objects:
             raise FileNotFoundError(path)
-        with opened.open(f"{where}/{path}", *objects[f"{where}/{path}"]) as file:
-            return file.read()
+        return opened.open(f"{where}/{path}", *objects[f"{where}/{path}"])
 
     try:
-        raw = fetch("zarr.json")
+        with opening("zarr.json") as file:
+            raw = file.read()
     except FileNotFoundError:
         raise DatasetError(f"{where}/zarr.json: the version has no such object") from None
     if hashlib.sha256(raw).hexdigest() != objects[f"{where}/zarr.json"][1]:
@@ -122,7 +123,7 @@ def _check_volume(
     metadata = parse_metadata(raw, where)
     shape = tuple(row["shape_zyx"])
     faults.extend(f"{entry_id}: {fault}" for fault in ome_faults(metadata, row, schema))
-    density = read_array(stored_array(metadata, array_path(schema.density), shape, where), fetch, where)
+    density = read_array(stored_array(metadata, array_path(schema.density), shape, where), opening, where)
     faults.extend(f"{entry_id}: {fault}" for fault in density_faults(density, schema))
     columns = {name: atoms[name].to_numpy() for name in ("atom", "residue", "secondary", "state", "state_ca")}
     voxel = vectors(atoms["voxel_zyx"])
@@ -135,7 +136,7 @@ def _check_volume(
     for array in schema.labels:
         path = array_path(array)
         if path in metadata["consolidated_metadata"]["metadata"]:
-            stored = read_array(stored_array(metadata, path, shape, where), fetch, where)
+            stored = read_array(stored_array(metadata, path, shape, where), opening, where)
             faults.extend(f"{entry_id}: {fault}" for fault in label_faults(stored, array.name, voxel, columns, schema))
     grid = SubgridGrid.uniform(shape, opened.manifest.box, opened.manifest.core)
     if row["n_subgrids"] != len(grid):

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from io import SEEK_END, RawIOBase
 from itertools import product
 from typing import Any
 
@@ -23,12 +25,16 @@ from cryodata.errors import DatasetError
 READABLE_DTYPES = ("uint8", "uint16", "float16", "float32")
 MAX_METADATA_BYTES = 4 << 20
 
-Bytes = bytes | npt.NDArray[np.uint8]
+SLACK = 1 << 16
+"bytes that a codec may add to a chunk that does not compress, and more than that"
 
-Fetch = Callable[[str], Bytes]
-"""gives the bytes of a file by its path in the volume's folder; raises FileNotFoundError
+KEPT_BYTES = 8 << 20
+"memory for chunks that a thread keeps at most"
 
-What it gave is no longer looked at when the next file is asked for, so its memory may serve again."""
+_own = threading.local()
+
+Open = Callable[[str], RawIOBase]
+"opens a file by its path in the volume's folder; raises FileNotFoundError"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +136,7 @@ class Boxes:
 
 
 def read_array(
-    array: StoredArray, fetch: Fetch, where: str, out: npt.NDArray[Any] | None = None, boxes: Boxes | None = None
+    array: StoredArray, opening: Open, where: str, out: npt.NDArray[Any] | None = None, boxes: Boxes | None = None
 ) -> npt.NDArray[Any]:
     """Decode a whole array, shape (nz, ny, nx), in the type it is stored in.
 
@@ -142,38 +148,72 @@ def read_array(
     found, expected = (array.shape_zyx, array.dtype.newbyteorder("=")), (result.shape, result.dtype)
     if found != expected:
         raise DatasetError(f"{where}: array '{array.path}' is of shape and type {found}; expected {expected}")
-    scratch = np.empty(array.chunk, dtype=array.dtype)
+    scratch, buffer = _scratch(array)
     wanted = None if boxes is None else boxes.touched(array.shape_zyx, array.chunk)
     counts = [s // c for s, c in zip(array.shard, array.chunk, strict=True)]
     for shard in product(*(range(-(-n // s)) for n, s in zip(array.shape_zyx, array.shard, strict=True))):
-        here = (
-            None
-            if wanted is None
-            else wanted[tuple(slice(i * n, (i + 1) * n) for i, n in zip(shard, counts, strict=True))]
-        )
-        if here is not None and not here.any():
-            continue
-        path = f"{array.path}/c/{'/'.join(map(str, shard))}"
+        here = None
+        if wanted is not None:
+            here = wanted[tuple(slice(i * n, (i + 1) * n) for i, n in zip(shard, counts, strict=True))]
+            if not here.any():
+                continue
+        path, size = f"{array.path}/c/{'/'.join(map(str, shard))}", 0
         try:
-            raw = fetch(path)
+            with opening(path) as file:
+                size = file.seek(0, SEEK_END)
+                _read_shard(array, _Pieces(file, size, buffer), shard, scratch, result, here)
         except FileNotFoundError:
             # a shard of zeros is not written; that it was not lost, the table of objects tells
             result[tuple(slice(i * s, (i + 1) * s) for i, s in zip(shard, array.shard, strict=True))] = 0
-            continue
-        try:
-            _read_shard(array, _flat(raw), shard, scratch, result, here)
         except (ValueError, RuntimeError) as error:
-            raise DatasetError(f"{where}/{path}: damaged shard of {len(raw):,} bytes: {_why(error)}") from None
+            raise DatasetError(f"{where}/{path}: damaged shard of {size:,} bytes: {_why(error)}") from None
     return result
 
 
-def _flat(raw: Bytes) -> npt.NDArray[np.uint8]:
-    return np.frombuffer(raw, dtype=np.uint8)
+def _scratch(array: StoredArray) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]:
+    """Memory for a chunk, decoded and as it is stored; of this thread, which uses it again."""
+    size = math.prod(array.chunk) * array.dtype.itemsize
+    memory = getattr(_own, "memory", None)
+    if memory is None or len(memory) != 2 * size + SLACK:
+        memory = np.empty(2 * size + SLACK, dtype=np.uint8)
+        _own.memory = memory if len(memory) <= KEPT_BYTES else None
+    return memory[:size].view(array.dtype).reshape(array.chunk), memory[size:]
+
+
+class _Pieces:
+    """A shard's file, read piece by piece into the same memory: a piece is decoded while the caches still have it."""
+
+    def __init__(self, file: RawIOBase, size: int, buffer: npt.NDArray[np.uint8]) -> None:
+        self.size = size
+        self._file, self._buffer = file, buffer
+
+    def index(self, count: int) -> bytes:
+        """The index at the end of the file, checked."""
+        self._file.seek(self.size - count - 4)
+        raw = b""
+        while len(raw) < count + 4 and (more := self._file.read(count + 4 - len(raw))):
+            raw += more
+        tail = np.frombuffer(raw, dtype=np.uint8)
+        _check_crc(tail[:-4], tail[-4:], "index")
+        return raw[:-4]
+
+    def read(self, first: int, count: int) -> npt.NDArray[np.uint8]:
+        """Bytes of the file, valid until the next are read. Raises ValueError if it does not have them."""
+        if first < 0 or first + count > self.size or count > len(self._buffer):
+            raise ValueError(f"the bytes {first:,} to {first + count:,} of it can hold no chunk")
+        piece, done = self._buffer[:count], 0
+        self._file.seek(first)
+        while done < count:
+            read = self._file.readinto(piece.data[done:])
+            if not read:
+                raise ValueError(f"it ends after {first + done:,} bytes")
+            done += read
+        return piece
 
 
 def _read_shard(
     array: StoredArray,
-    raw: npt.NDArray[np.uint8],
+    pieces: _Pieces,
     shard: tuple[int, ...],
     scratch: npt.NDArray[Any],
     result: npt.NDArray[Any],
@@ -181,11 +221,9 @@ def _read_shard(
 ) -> None:
     counts = [s // c for s, c in zip(array.shard, array.chunk, strict=True)]
     index_bytes = 16 * math.prod(counts)
-    if len(raw) < index_bytes + 4:
+    if pieces.size < index_bytes + 4:
         raise ValueError(f"its index alone has {index_bytes + 4:,}")
-    tail = raw[-index_bytes - 4 : -4]
-    _check_crc(tail, raw[-4:], "index")
-    index = np.frombuffer(tail, dtype="<u8").reshape(-1, 2)
+    index = np.frombuffer(pieces.index(index_bytes), dtype="<u8").reshape(-1, 2)
     codec = Zstd()
     first = [i * s for i, s in zip(shard, array.shard, strict=True)]
     for number, place in enumerate(np.ndindex(*counts)):
@@ -198,10 +236,11 @@ def _read_shard(
         if offset == size == 2**64 - 1:  # an empty chunk: zeros
             result[target] = 0
             continue
-        if min(span) <= 0 or size < 9 or offset + size > len(raw):
+        if min(span) <= 0 or size < 9 or offset + size > pieces.size:
             raise ValueError(f"chunk {place} claims the bytes {offset} to {offset + size}")
-        frame = raw[offset : offset + size - 4]
-        _check_crc(frame, raw[offset + size - 4 : offset + size], f"chunk {place}")
+        piece = pieces.read(offset, size)
+        frame = piece[:-4]
+        _check_crc(frame, piece[-4:], f"chunk {place}")
         if _frame_size(frame) != scratch.nbytes:
             raise ValueError(f"chunk {place} holds {_frame_size(frame)} bytes; expected {scratch.nbytes}")
         codec.decode(frame, out=scratch)

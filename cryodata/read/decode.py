@@ -13,13 +13,13 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cryodata.errors import DatasetError
 from cryodata.formats.row_groups import group_of_volume, read_group, read_points, rows_of_volume, volumes_of_groups
@@ -28,15 +28,11 @@ from cryodata.formats.versions import DatasetVersion, open_version
 from cryodata.formats.volume_reader import Boxes, StoredArray, parse_metadata, read_array, stored_array
 from cryodata.formats.volumes import array_path
 from cryodata.prepare.labels import VOXEL_RULES
-from cryodata.read.buffers import Buffers
 from cryodata.read.decoded import DecodedVolume, VolumeLabels, volume_labels
 from cryodata.read.kept import Kept
 
 CACHE_BYTES = 1 << 30
 "decoded volumes that a process keeps; one is always kept, however large"
-
-SPARE_FILES = 2
-"memory of stored files that is kept for the next: as many as threads decode at a time"
 
 __all__ = ["DecodedVolume", "VersionKey", "Volumes", "volumes_of"]
 
@@ -63,7 +59,6 @@ class Volumes:
 
         self._lock, self._counting = threading.Lock(), threading.Lock()
         self._owner = os.getpid()
-        self._buffers = Buffers(SPARE_FILES)
         self.decodes = 0
 
     @cached_property
@@ -170,7 +165,7 @@ class Volumes:
             self.decodes += 1
         entry, where, array = self._stored_density(number)
         try:
-            return read_array(array, lambda path: self._fetch(f"{where}/{path}"), where, out, boxes)
+            return read_array(array, lambda path: self._open(f"{where}/{path}"), where, out, boxes)
         except DatasetError as error:
             raise DatasetError(f"entry {entry}: {error}") from None
 
@@ -179,23 +174,20 @@ class Volumes:
         """In what densities are stored: in all volumes as in the first."""
         return self._stored_density(0)[2].dtype if len(self.entries) else np.dtype(np.float16)
 
-    def largest_shard(self, numbers: npt.NDArray[np.integer[Any]]) -> tuple[int, int]:
-        """Bytes of the largest file with density of some volumes, and of a chunk of it, decoded."""
+    def chunk_bytes(self, numbers: npt.NDArray[np.integer[Any]]) -> int:
+        """Bytes of a decoded chunk of the density of some volumes, by the first of them."""
         if not len(numbers):
-            return 0, 0
+            return 0
         array = self._stored_density(int(numbers[0]))[2]
-        places = pc.split_pattern(self._objects["path"], f"/{array.path}/c/", max_splits=1)
-        mine = pc.is_in(pc.list_element(places, 0), self.entries["volume"].take(numbers))
-        density = pc.and_(mine, pc.equal(pc.list_value_length(places), 2))
-        largest = pc.max(self._objects["bytes"].filter(density)).as_py() or 0
-        return int(largest), math.prod(array.chunk) * array.dtype.itemsize
+        return math.prod(array.chunk) * array.dtype.itemsize
 
     def _stored_density(self, number: int) -> tuple[str, str, StoredArray]:
         """Entry id, folder and description of a volume's density, checked."""
         row = self.entries.slice(number, 1).to_pylist()[0]
         entry, where, path = row["entry_id"], row["volume"], array_path(self.opened.manifest.schema.density)
         try:
-            raw = self._fetch(f"{where}/zarr.json").tobytes()
+            with self._open(f"{where}/zarr.json") as file:
+                raw = file.read()
         except FileNotFoundError:
             raise DatasetError(f"entry {entry}: the version has no object {where}/zarr.json") from None
         if hashlib.sha256(raw).hexdigest() != self._object(f"{where}/zarr.json")[1]:
@@ -215,14 +207,9 @@ class Volumes:
             )
         return volume_labels(manifest.schema.labels, columns, row, rule, recipe, rotated)
 
-    def _fetch(self, path: str) -> npt.NDArray[np.uint8]:
-        """Bytes of an object, FileNotFoundError if the version has none of that name."""
-        size, sha256 = self._object(path)
-        with self.opened.open(path, size, sha256) as file:
-            raw, read = self._buffers.new(size), 0
-            while read < size and (more := file.readinto(raw.data[read:])):
-                read += more
-        return raw[:read]
+    def _open(self, path: str) -> FileIO:
+        """An object opened, FileNotFoundError if the version has none of that name."""
+        return self.opened.open(path, *self._object(path))
 
     def _object(self, path: str) -> tuple[int, str]:
         """Size and sha256 of an object."""

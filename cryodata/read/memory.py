@@ -49,7 +49,7 @@ class Memory:
     "slots: blocks held x streams x maps of a block, at most the maps there are; each as the largest map in its frame"
 
     decoding: int
-    "a decoder's compressed shard, two chunks and table of label points"
+    "a decoder's chunk, compressed and not, and its table of label points"
 
     served: int
     "label points of the maps in slots, and what is known of each sub-grid of the blocks that are served"
@@ -94,11 +94,11 @@ def memory_needed(
     if len(plan.source.arrays) > len(plan.source.density):
         atoms = store.atom_counts[plan.source.volumes]
     decoders = (DECODE_THREADS if decodes_ahead() else 0) + (shared or not decodes_ahead())
-    raw, chunk = store.largest_shard(plan.source.volumes) if plan.source.density else (0, 0)
+    chunk = store.chunk_bytes(plan.source.volumes) if plan.source.density else 0
     readers = max(1, workers)
     return Memory(
         volumes=slots * (1 + (workers if lags else 0)),
-        decoding=readers * decoders * (raw + 2 * chunk + int(atoms.max(initial=0)) * MADE_ATOM),
+        decoding=readers * decoders * (3 * chunk + int(atoms.max(initial=0)) * MADE_ATOM),
         served=readers * _served(plan, streams, held, counts, atoms),
         drawing=readers * _drawing(plan, int(atoms.max(initial=0))),
         batches=batch_bytes * (workers * RING_BATCHES if workers else BATCHES_ALIVE),
