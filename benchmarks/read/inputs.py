@@ -14,6 +14,7 @@ from benchmarks.read.source import ARRAYS, Input
 from cryodata import load_dataset
 from cryodata.build.dataset import build
 from cryodata.build.request import Request
+from cryodata.build.run import Crew
 from cryodata.core.subgrids import SubgridGrid
 
 VERSION = "0.1.0"
@@ -27,7 +28,7 @@ def build_maps(root: Path, name: str, maps: int, distinct: int, side: int) -> in
     settings = (f"maps={maps}", f"distinct={min(maps, distinct)}", f"side={side}")
     workers = len(os.sched_getaffinity(0)) if maps > FEW else 0  # starting processes takes seconds
     report = build(
-        Request("benchmarks.read.maps", root, name=name, version=VERSION, settings=settings, workers=workers)
+        Request("benchmarks.read.maps", root, name=name, version=VERSION, settings=settings, crew=Crew(workers))
     )
     if report.rejected:
         raise RuntimeError(f"maps were refused: {report.rejected[0]}")

@@ -119,13 +119,18 @@ def _here(job: Job, entries: Sequence[Entry], crew: Crew, say: Say) -> Generator
             needs = deque(need for need, _ in waiting)
             by_id = {entry.entry_id: entry for entry in order}
 
+            started = staff.started
+
             def places(left: int, staff: Staffing = staff, needs: deque[int] = needs) -> int:
                 """More processes once the largest maps are done."""
+                nonlocal started
                 while len(needs) > left:
                     needs.popleft()
                 now = Staffing.of(asked, staff.started + left, needs[0] if needs else 0, available, cores)
-                cluster.scale(max(staff.started, now.started))
-                return max(staff.started, now.started)
+                if now.started > started:
+                    started = now.started
+                    cluster.scale(started)
+                return started
 
             cluster.scale(staff.started)
             for outcome in run_on(client, replace(job, memory=staff.share), order, places):
