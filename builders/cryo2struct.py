@@ -18,13 +18,14 @@ from cryodata.build.archive import FILTERS, read_address, read_archive
 from cryodata.build.catalog import read_source_folder
 from cryodata.build.fetch import fetched
 from cryodata.build.models import fitted_models
-from cryodata.core.entry import Entry, Sample
+from cryodata.core.entry import Entry, Sample, Source
 from cryodata.core.model import AtomicModel, Structure
 from cryodata.core.parameters import Parameter, count, number, number_or_none, one_of, yes_or_no
 from cryodata.core.schema import ArraySpec, FactSpec, LabelClass, Schema
 from cryodata.core.volume import Volume
 from cryodata.errors import RejectedError
-from cryodata.formats.mrc import MapHeader, read_header, read_volume
+from cryodata.formats.mrc import read_volume
+from cryodata.formats.mrc_header import MapHeader, read_header
 from cryodata.formats.tables import reserved_columns
 from cryodata.prepare.labels import label_volume, place_points
 from cryodata.prepare.merge import chain_names, choose_models, merged
@@ -138,7 +139,7 @@ class Cryo2Struct:
 
     def make(self, entry: Entry, recipe: str, parameters: Mapping[str, Any]) -> Sample:
         """Resample, normalise and label one map."""
-        volume, header = _read_map(Path(entry.sources["map"].path), parameters["max_voxels"])
+        volume, header = _read_map(entry.sources["map"], parameters["max_voxels"])
         map_moments = _checked_moments(volume, header)
         fitted, told = fitted_models(entry, volume, header, map_moments)
         frame = max((item.frame for item in fitted), key=lambda item: item.fit)
@@ -182,7 +183,8 @@ class Cryo2Struct:
         return Sample(resampled, labels, points, tuple(sequences), facts)
 
 
-def _read_map(path: Path, max_voxels: int) -> tuple[Volume, MapHeader]:
+def _read_map(source: Source, max_voxels: int) -> tuple[Volume, MapHeader]:
+    path = Path(source.path)
     header = read_header(path)
     header.check_orthogonal()
     shape = resampled_shape(header.shape_zyx, header.voxel_size_xyz, SPACING)
@@ -191,7 +193,7 @@ def _read_map(path: Path, max_voxels: int) -> tuple[Volume, MapHeader]:
         raise RejectedError("too_large", f"{path.name}: {size} voxels at {SPACING:g} A; at most {max_voxels:,}")
     if min(shape) < 1:
         raise RejectedError("unreadable_map", f"{path.name}: smaller than one voxel of {SPACING:g} A")
-    return read_volume(path, header), header
+    return source.volume or read_volume(path, header), header
 
 
 def _checked_moments(volume: Volume, header: MapHeader) -> Moments:

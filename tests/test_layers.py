@@ -22,12 +22,12 @@ BELOW = {
 "what each layer may import of cryodata besides itself; everything else (cli, console, demo) is above and free"
 
 HOMES = {
-    "mrcfile": {"formats/mrc.py"},
+    "mrcfile": {"formats/mrc.py", "formats/mrc_header.py"},
     "isal": {"formats/inflate.py", "formats/mrc.py"},
     "gemmi": {"formats/records.py", "formats/structure.py", "prepare/potential.py"},
     "zarr": {"formats/volumes.py"},
     "obstore": {"formats/store.py"},
-    "numcodecs": {"formats/volume_reader.py"},
+    "numcodecs": {"formats/shards.py", "formats/volume_reader.py"},
     "datasets": {"read/features.py", "read/hf.py", "read/hf_examples.py"},
     "numba": {"prepare/around_kernels.py", "read/compiled.py"},
     "dask": {"build/clusters.py", "build/run.py"},

@@ -23,7 +23,8 @@ from numcodecs import Blosc, Zstd
 from benchmarks.record import record
 from cryodata.build.catalog import read_source_folder
 from cryodata.core.subgrids import cut_box
-from cryodata.formats.mrc import read_header, read_volume
+from cryodata.formats.mrc import read_volume
+from cryodata.formats.mrc_header import read_header
 from cryodata.prepare.normalize import normalize_published
 from cryodata.prepare.resample import resample
 

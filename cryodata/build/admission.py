@@ -11,7 +11,7 @@ import psutil
 
 from cryodata.core.entry import Entry
 from cryodata.errors import RejectedError
-from cryodata.formats.mrc import MapHeader, read_header
+from cryodata.formats.mrc_header import MapHeader, read_header
 from cryodata.prepare.resample import resampled_shape
 
 SPACING = 1.0

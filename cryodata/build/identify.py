@@ -13,7 +13,8 @@ from cryodata.core.entry import Entry, Source
 from cryodata.core.layout import FORMAT_VERSION, canonical_json
 from cryodata.core.parameters import shaping
 from cryodata.errors import RejectedError
-from cryodata.formats.mrc import TRAILING_BYTES, MapHeader, map_digest, read_header
+from cryodata.formats.mrc import TRAILING_BYTES, map_digest, read_hashed
+from cryodata.formats.mrc_header import MapHeader, read_header
 from cryodata.formats.structure import model_digest
 
 
@@ -41,14 +42,17 @@ class Job:
     "whether nothing is worked on: entries are looked up"
 
 
-def identify(entry: Entry, job: Job, builder: Builder) -> tuple[Entry, dict[str, Any] | RejectedError]:
+def identify(
+    entry: Entry, job: Job, builder: Builder, reading: bool = False
+) -> tuple[Entry, dict[str, Any] | RejectedError]:
     """The entry with its sources hashed, and what the recipe digest covers besides the entry's name.
 
-    The second is the reason if a source can't be read to its end; making the sample may find an earlier one.
+    reading: keep the map that is read on the way, so that it is inflated once. The second is the reason if a source
+    can't be read to its end; making the sample may find an earlier one.
     """
     sources: dict[str, Source] = {}
     for role, source in entry.sources.items():
-        path = Path(source.path)
+        path, volume = Path(source.path), None
         try:
             if source.sha256:  # hashed as it came
                 digest, size = source.sha256, source.size
@@ -56,11 +60,13 @@ def identify(entry: Entry, job: Job, builder: Builder) -> tuple[Entry, dict[str,
                     _check_size(read_header(path), size)
             elif role.startswith("model"):
                 digest, size = model_digest(path)
+            elif reading and role == "map":
+                volume, digest, size = read_hashed(path, read_header(path))
             else:
                 digest, size = map_digest(path, read_header(path))
         except RejectedError as error:
             return entry, error
-        sources[role] = Source(source.path, digest, size)
+        sources[role] = Source(source.path, digest, size, volume)
     identified = replace(entry, sources=sources)
     return identified, covered_by(identified, job, builder)
 

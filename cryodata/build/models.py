@@ -9,7 +9,7 @@ from cryodata.core.entry import Entry
 from cryodata.core.model import AtomicModel, Structure
 from cryodata.core.volume import FloatArray, Volume
 from cryodata.errors import RejectedError
-from cryodata.formats.mrc import MapHeader
+from cryodata.formats.mrc_header import MapHeader
 from cryodata.formats.structure import read_structure
 from cryodata.prepare.quality import FrameFit, Moments, find_frame
 from cryodata.prepare.residues import is_backbone, protein_residues

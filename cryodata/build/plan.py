@@ -21,7 +21,7 @@ from cryodata.build.workspace import temporary_folder
 from cryodata.core.entry import Entry, Rejection, Source
 from cryodata.errors import RejectedError
 from cryodata.formats.manifest import list_versions
-from cryodata.formats.mrc import read_header
+from cryodata.formats.mrc_header import read_header
 from cryodata.formats.tables import read_table, write_table
 from cryodata.formats.versions import open_version
 

@@ -19,7 +19,8 @@ from cryodata.errors import DatasetError
 from cryodata.formats.row_groups import group_of_volume, iterate_groups, read_points
 from cryodata.formats.tables import ATOMS, REJECTED, SUBGRIDS, check_entries, read_table, vectors
 from cryodata.formats.versions import DatasetVersion
-from cryodata.formats.volume_reader import parse_metadata, read_array, stored_array
+from cryodata.formats.volume_metadata import parse_metadata, stored_array
+from cryodata.formats.volume_reader import read_array
 from cryodata.formats.volumes import array_path
 from cryodata.prepare.validate import (
     count_faults,

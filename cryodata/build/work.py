@@ -6,7 +6,7 @@ import errno
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,9 @@ def _work_on(entry: Entry, job: Job) -> Outcome:
         if job.known_only and any(source.urls for source in entry.sources.values()):
             return _unfinished(entry, folder)
         entry = _guarded(builder.fetch, entry, job.parameters)
-        identified, covered = identify(entry, job, builder)
+        needs = memory_needed(entry, job.parameters)
+        short = bool(job.memory and needs > job.memory)
+        identified, covered = identify(entry, job, builder, reading=needs > 0 and not (short or job.known_only))
         if isinstance(covered, dict):
             digest = digest_of(entry, covered)
             receipt = read_receipt(folder, entry, digest, hashed=True)
@@ -95,8 +97,7 @@ def _work_on(entry: Entry, job: Job) -> Outcome:
                 return _outcome(entry, receipt, True, began)
         if job.known_only:
             return _unfinished(entry, folder)
-        needs = memory_needed(entry, job.parameters)
-        if job.memory and needs > job.memory:
+        if short:
             return too_large(entry.entry_id, needs, job.memory)
         sample = _guarded(builder.make, identified, job.recipe, job.parameters)
         if isinstance(covered, RejectedError):
@@ -163,7 +164,8 @@ def _store(
 ) -> Receipt:
     folder, dtype = Path(job.folder), job.parameters.get("density", DTYPE)
     labels = sample.labels if job.parameters.get("label_volumes", True) else {}
-    write_volume(temporary / "volume", sample.density, labels, schema, dtype, covered)
+    stored = replace(sample.density, data=sample.density.data.astype(dtype))
+    write_volume(temporary / "volume", stored, labels, schema, covered)
     files = folder_files(temporary / "volume")
     name = tree_digest(files)
     place_folder(temporary / "volume", folder / volume_path(entry.entry_id, name), temporary)
@@ -171,7 +173,7 @@ def _store(
     is_ca = points.model.atom == "CA"
     grid = SubgridGrid.uniform(sample.density.shape_zyx, BOX, CORE)
     statistics = subgrid_statistics(
-        sample.density.data.astype(dtype),
+        stored.data,
         grid,
         voxels[is_ca & (points.state_ca == WRITTEN)],
         voxels[points.state == WRITTEN],

@@ -1,113 +1,24 @@
-"""MRC/CCP4 maps (mrcfile). Only this file knows MAPC/MAPR/MAPS, NSTART and ORIGIN.
-
-The header is trusted for nothing: every size it claims is held against the file before memory is taken.
-"""
+"""Density of MRC/CCP4 maps, read and written (mrcfile)."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 import tempfile
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import BinaryIO
 
 import mrcfile
 import numpy as np
-import numpy.typing as npt
 from isal import igzip
-from mrcfile.dtypes import HEADER_DTYPE
-from mrcfile.utils import byte_order_from_machine_stamp
 
-from cryodata.core.volume import FloatArray, Volume
+from cryodata.core.volume import Volume
 from cryodata.errors import RejectedError
-from cryodata.formats.inflate import PIECE, holds, inflated_digest, largest_inflated_size, open_inflated, shown
-
-HEADER_BYTES = 1024
-MODES = {0: np.int8, 1: np.int16, 2: np.float32, 6: np.uint16, 12: np.float16}
-"value type of each mode that holds a real density (MRC2014); 3 and 4 are transforms, 101 is 4-bit images"
+from cryodata.formats.inflate import PIECE, holds, inflated_digest, open_inflated
+from cryodata.formats.mrc_header import MODES, MapHeader, truncated
 
 TRAILING_BYTES = 1 << 20
 "bytes after the density that are tolerated and ignored: some programs pad their files"
-
-RIGHT_ANGLE_TOLERANCE = 0.01
-"degrees by which a cell angle may be off 90"
-
-PLAUSIBLE_CELLS = 10.0
-"an ORIGIN ten or more cells away is garbage in the header words, not a place"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class MapHeader:
-    """What the header of a map says, with its axes put in order."""
-
-    file_name: str
-    "for messages"
-
-    mode: int
-    "MRC mode, a key of MODES"
-
-    byte_order: Literal["<", ">"]
-    "little or big endian"
-
-    stored_shape: tuple[int, int, int]
-    "sections, rows, columns, as the values lie in the file"
-
-    stored_axes: tuple[int, int, int]
-    "axis of the (z, y, x) array that sections, rows and columns run along"
-
-    data_offset: int
-    "bytes before the first value"
-
-    voxel_size_xyz: FloatArray
-    "cell / m, A"
-
-    angles: tuple[float, float, float]
-    "cell angles, degrees"
-
-    frames: dict[str, FloatArray]
-    "possible positions of voxel 0, A: origin, nstart, zero, sum"
-
-    frame: str
-    "the frame that the header itself asks for: `origin` if it is set and plausible, else `nstart`"
-
-    @property
-    def shape_zyx(self) -> tuple[int, int, int]:
-        """Voxels along z, y, x."""
-        shape = [0, 0, 0]
-        for axis, count in zip(self.stored_axes, self.stored_shape, strict=True):
-            shape[axis] = count
-        return shape[0], shape[1], shape[2]
-
-    @property
-    def data_bytes(self) -> int:
-        """Bytes of density that the header claims."""
-        return math.prod(self.stored_shape) * np.dtype(MODES[self.mode]).itemsize
-
-    def check_orthogonal(self) -> None:
-        """Raise RejectedError `non_orthogonal` if an angle of the cell is not a right one."""
-        if any(abs(angle - 90.0) > RIGHT_ANGLE_TOLERANCE for angle in self.angles):
-            found = ", ".join(f"{angle:g}" for angle in self.angles)
-            raise RejectedError(
-                "non_orthogonal", f"{self.file_name}: cell angles are {found} degrees; expected 90, 90, 90"
-            )
-
-
-def read_header(path: Path) -> MapHeader:
-    """Read and check the header of a map, .map or .mrc, gzip or plain.
-
-    Raises RejectedError `unreadable_map` if it is no header of a map in a supported form, `truncated_map` if the
-    file can't hold the values that the header claims.
-    """
-    with open_inflated(path, "unreadable_map") as stream:
-        raw = stream.read(HEADER_BYTES)
-    if len(raw) < HEADER_BYTES:
-        raise _unreadable(path, f"{len(raw)} bytes; a map begins with a header of {HEADER_BYTES:,}")
-    header = _parse(path, raw)
-    room = largest_inflated_size(path)
-    if header.data_offset + header.data_bytes > room:
-        raise _truncated(header, f"the file holds {room:,} bytes at most")
-    return header
 
 
 def map_digest(path: Path, header: MapHeader) -> tuple[str, int]:
@@ -115,7 +26,7 @@ def map_digest(path: Path, header: MapHeader) -> tuple[str, int]:
     claimed = header.data_offset + header.data_bytes
     digest, size = inflated_digest(path, "unreadable_map", claimed + TRAILING_BYTES)
     if size < claimed:
-        raise _truncated(header, f"it holds {size:,}")
+        raise truncated(header, f"it holds {size:,}")
     return digest, size
 
 
@@ -124,20 +35,52 @@ def read_volume(path: Path, header: MapHeader) -> Volume:
 
     Memory: the result and one piece of the file. Raises RejectedError `truncated_map` or `unreadable_map`.
     """
+    with open_inflated(path, "unreadable_map") as stream:
+        return _read_volume(path, header, stream)
+
+
+def read_hashed(path: Path, header: MapHeader) -> tuple[Volume, str, int]:
+    """What `read_volume` and `map_digest` give, inflated once."""
+    with open_inflated(path, "unreadable_map") as stream:
+        hashing = _Hashing(stream)
+        volume = _read_volume(path, header, hashing)
+        limit = header.data_offset + header.data_bytes + TRAILING_BYTES
+        while hashing.read(PIECE):
+            if hashing.size > limit:
+                found = f"more than the {limit:,} bytes that it may hold"
+                raise RejectedError("unreadable_map", f"{header.file_name}: {found}")
+    return volume, hashing.digest.hexdigest(), hashing.size
+
+
+class _Hashing:
+    """A stream that hashes what is read of it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.digest, self.size = hashlib.sha256(), 0
+
+    def read(self, count: int) -> bytes:
+        """As that of the stream."""
+        piece: bytes = self._stream.read(count)
+        self.digest.update(piece)
+        self.size += len(piece)
+        return piece
+
+
+def _read_volume(path: Path, header: MapHeader, stream: object) -> Volume:
     if not holds(path, header.data_offset + header.data_bytes, "unreadable_map"):
-        raise _truncated(header, "it ends earlier")  # before any memory is taken for it
+        raise truncated(header, "it ends earlier")  # before any memory is taken for it
     dtype = np.dtype(MODES[header.mode]).newbyteorder(header.byte_order)
     density = np.empty(header.shape_zyx, dtype=np.float32)
     stored = density.transpose(header.stored_axes)  # sections, rows, columns: a view of the same memory
     plane_shape = header.stored_shape[1:]
     plane_bytes = math.prod(plane_shape) * dtype.itemsize
     step = max(1, PIECE // plane_bytes)
-    with open_inflated(path, "unreadable_map") as stream:
-        _skip(stream, header)
-        for first in range(0, header.stored_shape[0], step):
-            last = min(first + step, header.stored_shape[0])
-            piece = _read_exactly(stream, (last - first) * plane_bytes, header)
-            stored[first:last] = np.frombuffer(piece, dtype=dtype).reshape(-1, *plane_shape)
+    _skip(stream, header)
+    for first in range(0, header.stored_shape[0], step):
+        last = min(first + step, header.stored_shape[0])
+        piece = _read_exactly(stream, (last - first) * plane_bytes, header)
+        stored[first:last] = np.frombuffer(piece, dtype=dtype).reshape(-1, *plane_shape)
     return Volume(density, header.voxel_size_xyz, header.frames[header.frame])
 
 
@@ -155,88 +98,6 @@ def write_map(path: Path, volume: Volume) -> None:
         path.write_bytes(igzip.compress(plain.read_bytes(), 2, mtime=0))
 
 
-def _parse(path: Path, raw: bytes) -> MapHeader:
-    fields, byte_order = _fields(path, raw)
-    columns = [int(fields[name]) for name in ("nx", "ny", "nz")]
-    file_axes = [int(fields[name]) for name in ("mapc", "mapr", "maps")]
-    if file_axes == [0, 0, 0]:  # written by programs older than the field
-        file_axes = [1, 2, 3]
-    if int(fields["nsymbt"]) < 0:
-        raise _unreadable(path, f"an extended header of {int(fields['nsymbt'])} bytes")
-    cell = _floats(fields["cella"][axis] for axis in "xyz")
-    intervals = np.array([fields[name] for name in ("mx", "my", "mz")], dtype=np.float64)
-    if not (np.all(np.isfinite(cell)) and np.all(cell > 0) and np.all(intervals > 0)):
-        raise _unreadable(path, f"cell {_triple(cell)} A in {_triple(intervals)} intervals; expected sizes above 0")
-    voxel_size = cell / intervals
-    frames, frame = _frames(fields, file_axes, voxel_size, cell)
-    angles = _floats(fields["cellb"][name] for name in ("alpha", "beta", "gamma")).tolist()
-    if angles == [0.0, 0.0, 0.0]:  # not set: the cell of a box is orthogonal
-        angles = [90.0, 90.0, 90.0]
-    if not np.all(np.isfinite(angles)):
-        raise _unreadable(path, f"cell angles {_triple(angles)}; expected numbers")
-    # file axes count x as 1; array axes count z as 0. Stored order is sections, rows, columns.
-    stored_axes = [3 - axis for axis in reversed(file_axes)]
-    return MapHeader(
-        file_name=shown(path),
-        mode=int(fields["mode"]),
-        byte_order=byte_order,
-        stored_shape=(columns[2], columns[1], columns[0]),
-        stored_axes=(stored_axes[0], stored_axes[1], stored_axes[2]),
-        data_offset=HEADER_BYTES + int(fields["nsymbt"]),
-        voxel_size_xyz=voxel_size,
-        angles=(angles[0], angles[1], angles[2]),
-        frames=frames,
-        frame=frame,
-    )
-
-
-def _fields(path: Path, raw: bytes) -> tuple[npt.NDArray[np.void], Literal["<", ">"]]:
-    """The header's words in the byte order in which they make sense; the machine stamp decides if both do."""
-    orders: tuple[Literal["<", ">"], ...] = ("<", ">")
-    candidates = {order: np.frombuffer(raw, HEADER_DTYPE.newbyteorder(order))[0] for order in orders}
-    plausible = {order: fields for order, fields in candidates.items() if _is_plausible(fields)}
-    try:
-        stamped = byte_order_from_machine_stamp(candidates["<"]["machst"])
-    except ValueError:
-        stamped = "<"
-    if not plausible:
-        fields = candidates[stamped]
-        axes = [int(fields[name]) for name in ("mapc", "mapr", "maps")]
-        counts = [int(fields[name]) for name in ("nx", "ny", "nz")]
-        raise _unreadable(
-            path,
-            f"mode {int(fields['mode'])}, {_triple(counts)} values, axes {_triple(axes)}; "
-            f"expected a mode of {', '.join(map(str, MODES))}, at least one value and the axes 1, 2, 3 in any order",
-        )
-    order = stamped if stamped in plausible else next(iter(plausible))
-    return plausible[order], order
-
-
-def _is_plausible(fields: npt.NDArray[np.void]) -> bool:
-    axes = sorted(int(fields[name]) for name in ("mapc", "mapr", "maps"))
-    counts = [int(fields[name]) for name in ("nx", "ny", "nz")]
-    return int(fields["mode"]) in MODES and min(counts) >= 1 and axes in ([1, 2, 3], [0, 0, 0])
-
-
-def _frames(
-    fields: npt.NDArray[np.void], file_axes: list[int], voxel_size: FloatArray, cell: FloatArray
-) -> tuple[dict[str, FloatArray], str]:
-    start = np.zeros(3)
-    for axis, name in zip(file_axes, ("nxstart", "nystart", "nzstart"), strict=True):
-        start[axis - 1] = int(fields[name])  # NSTART follows the file's axes, ORIGIN is x, y, z
-    nstart = start * voxel_size
-    origin = _floats(fields["origin"][axis] for axis in "xyz")
-    if not (np.all(np.isfinite(origin)) and np.all(np.abs(origin) < PLAUSIBLE_CELLS * cell)):
-        origin = np.zeros(3)
-    frames = {"nstart": nstart, "origin": origin, "zero": np.zeros(3), "sum": origin + nstart}
-    return frames, "origin" if np.any(origin) else "nstart"
-
-
-def _floats(words: Iterable[Any]) -> FloatArray:
-    with np.errstate(invalid="ignore"):  # a signalling NaN is refused by its value, not by a warning
-        return np.array(list(words), dtype=np.float64)
-
-
 def _skip(stream: object, header: MapHeader) -> None:
     left = header.data_offset
     while left:
@@ -248,23 +109,7 @@ def _read_exactly(stream: object, count: int, header: MapHeader) -> bytes:
     while left:
         piece: bytes = stream.read(left)  # type: ignore[attr-defined]
         if not piece:
-            raise _truncated(header, "it ends earlier")
+            raise truncated(header, "it ends earlier")
         pieces.append(piece)
         left -= len(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
-def _triple(values: object) -> str:
-    return " x ".join(f"{value:g}" for value in np.asarray(values).tolist())
-
-
-def _unreadable(path: Path, found: str) -> RejectedError:
-    return RejectedError("unreadable_map", f"{shown(path)}: {found}")
-
-
-def _truncated(header: MapHeader, found: str) -> RejectedError:
-    shape = " x ".join(map(str, header.stored_shape))
-    claimed = header.data_offset + header.data_bytes
-    return RejectedError(
-        "truncated_map", f"{header.file_name}: {shape} values of mode {header.mode} need {claimed:,} bytes; {found}"
-    )

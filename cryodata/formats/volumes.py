@@ -1,4 +1,4 @@
-"""Volumes as OME-Zarr 0.5 folders (zarr): the writing side, and the layout that both sides know."""
+"""Volumes as OME-Zarr 0.5 folders: the writing side, metadata by zarr, and the layout that both sides know."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from cryodata.core.layout import FileDigest
 from cryodata.core.schema import ArraySpec, Schema
 from cryodata.core.volume import Volume
+from cryodata.formats.shards import write_shards
 
 OME_VERSION = "0.5"
 CHUNK = 64
@@ -34,13 +35,12 @@ def write_volume(
     density: Volume,
     labels: Mapping[str, npt.NDArray[np.uint8]],
     schema: Schema,
-    dtype: str,
     attributes: Mapping[str, Any],
 ) -> None:
     """Write a volume into a new folder; the same arguments give the same bytes.
 
-    density: float32. labels: volumes to store for viewers, of those that the schema names. dtype: how density is
-    stored, float16 (error at most 2.5e-4 in [0, 1]; 0 and 1 exact) or float32. attributes: JSON values for
+    density: in the type in which it is stored, float16 (error at most 2.5e-4 in [0, 1]; 0 and 1 exact) or float32.
+    labels: volumes to store for viewers, of those that the schema names. attributes: JSON values for
     `attrs["cryodata"]`.
     """
     import zarr
@@ -48,7 +48,7 @@ def write_volume(
     root = zarr.create_group(folder, zarr_format=3)
     spec = schema.density
     root.attrs.update({"ome": _multiscales(spec.name, density, spec.name), "cryodata": dict(attributes)})
-    _write_array(root, spec.name, density.data.astype(dtype))
+    _write_array(folder, root, spec.name, density.data)
     if labels:
         group = root.create_group("labels")
         group.attrs.update({"ome": {"version": OME_VERSION, "labels": sorted(labels)}})
@@ -57,7 +57,7 @@ def write_volume(
                 child = group.create_group(array.name)
                 ome = {**_multiscales(array.name, density, "0"), "image-label": _image_label(array)}
                 child.attrs.update({"ome": ome})
-                _write_array(child, "0", labels[array.name])
+                _write_array(folder, child, "0", labels[array.name])
     _consolidate(folder)
 
 
@@ -74,13 +74,13 @@ def folder_files(folder: Path) -> list[FileDigest]:
     return sorted(files)
 
 
-def _write_array(group: Any, name: str, data: npt.NDArray[Any]) -> None:
+def _write_array(folder: Path, group: Any, name: str, data: npt.NDArray[Any]) -> None:
     from zarr.codecs import Crc32cCodec, ZstdCodec
 
     padded = [-(-n // CHUNK) * CHUNK for n in data.shape]
     plane_bytes = CHUNK * padded[1] * padded[2] * data.dtype.itemsize
     padded[0] = min(padded[0], max(1, MAX_SHARD_BYTES // plane_bytes) * CHUNK)
-    array = group.create_array(
+    group.create_array(
         name,
         shape=data.shape,
         dtype=data.dtype,
@@ -90,7 +90,7 @@ def _write_array(group: Any, name: str, data: npt.NDArray[Any]) -> None:
         fill_value=0,
         dimension_names=("z", "y", "x"),
     )
-    array[...] = data
+    write_shards(folder / group.path / name, data, CHUNK, padded, ZSTD_LEVEL)
 
 
 def _multiscales(name: str, density: Volume, path: str) -> dict[str, Any]:

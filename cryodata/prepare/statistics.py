@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,21 +26,45 @@ def subgrid_statistics(
     labelled atoms. Returns start_zyx int32 (m, 3), n_ca_core, n_ca_box, n_atom_box int32, occupied (share of the
     box's voxels inside the map above OCCUPIED) and density_max float32.
     """
-    starts = grid.starts_zyx()
-    occupied = np.empty(len(starts), dtype=np.float32)
-    highest = np.empty(len(starts), dtype=np.float32)
-    for row, start in enumerate(starts):
-        view = density[tuple(slice(max(s, 0), s + grid.box) for s in start.tolist())]
-        occupied[row] = np.count_nonzero(view > OCCUPIED) / view.size
-        highest[row] = view.max()
+    ordered = density.view(f"i{density.itemsize}")
+    if ordered.min(initial=0) < 0:
+        # arithmetic of float16 is slow; as a number each is the same
+        ordered = density.astype(np.float32)
+        above = ordered > np.float32(density.dtype.type(OCCUPIED))
+    else:  # numbers above 0 are ordered as their bits are
+        above = ordered > density.dtype.type(OCCUPIED).view(ordered.dtype)
+    spans = [spans_of(grid, axis) for axis in range(3)]
+    voxels = np.einsum("i,j,k->ijk", *(np.diff(span, axis=1)[:, 0] for span in spans)).reshape(-1)
+    occupied = over_boxes(np.add, above.view(np.uint8), spans, (np.uint16, np.uint32, np.uint32)) / voxels
+    highest = over_boxes(np.maximum, ordered, spans, (ordered.dtype,) * 3)
+    highest = highest.view(density.dtype) if highest.dtype.kind == "i" else highest
     return {
-        "start_zyx": starts,
+        "start_zyx": grid.starts_zyx(),
         "n_ca_core": count_in(ca_zyx, grid, 0, grid.core),
         "n_ca_box": count_in(ca_zyx, grid, -grid.margin, grid.box),
         "n_atom_box": count_in(atom_zyx, grid, -grid.margin, grid.box),
-        "occupied": occupied,
-        "density_max": highest,
+        "occupied": occupied.astype(np.float32),
+        "density_max": highest.astype(np.float32),
     }
+
+
+def spans_of(grid: SubgridGrid, axis: int) -> npt.NDArray[np.int64]:
+    """Where the boxes begin and end along an axis, within the volume; int64 (boxes of that axis, 2)."""
+    start = grid.core * np.arange(grid.counts_zyx[axis]) - grid.margin
+    return np.stack([np.maximum(start, 0), np.minimum(start + grid.box, grid.shape_zyx[axis])], axis=1)
+
+
+def over_boxes(
+    reduce: np.ufunc, values: npt.NDArray[Any], spans: Sequence[npt.NDArray[np.int64]], dtypes: Sequence[Any]
+) -> npt.NDArray[Any]:
+    """Sum or maximum of the values in each box, (m,) in the order of `starts_zyx`: along z, then y, then x.
+
+    dtypes: of the result along each axis, wide enough for it.
+    """
+    for axis, (span, dtype) in enumerate(zip(spans, dtypes, strict=True)):
+        parts = [values[(slice(None),) * axis + (slice(low, high),)] for low, high in span.tolist()]
+        values = np.stack([reduce.reduce(part, axis=axis, dtype=dtype) for part in parts], axis=axis)
+    return values.reshape(-1)
 
 
 def count_in(voxel_zyx: npt.NDArray[np.int32], grid: SubgridGrid, offset: int, size: int) -> npt.NDArray[np.int32]:

@@ -25,7 +25,8 @@ from cryodata.errors import DatasetError
 from cryodata.formats.row_groups import group_of_volume, read_group, read_points, rows_of_volume, volumes_of_groups
 from cryodata.formats.tables import ATOMS, OBJECTS, check_entries, check_objects, file_digest, read_table, vectors
 from cryodata.formats.versions import DatasetVersion, open_version
-from cryodata.formats.volume_reader import Boxes, StoredArray, parse_metadata, read_array, stored_array
+from cryodata.formats.volume_metadata import StoredArray, parse_metadata, stored_array
+from cryodata.formats.volume_reader import Boxes, read_array
 from cryodata.formats.volumes import array_path
 from cryodata.prepare.labels import VOXEL_RULES
 from cryodata.read.decoded import DecodedVolume, VolumeLabels, volume_labels

@@ -24,7 +24,8 @@ import numpy as np
 import pytest
 
 from cryodata.errors import RejectedError
-from cryodata.formats.mrc import map_digest, read_header, read_volume
+from cryodata.formats.mrc import map_digest, read_volume
+from cryodata.formats.mrc_header import read_header
 from cryodata.formats.structure import read_structure
 
 MIB = 1 << 20
@@ -358,7 +359,8 @@ PROBE = """
 import json, resource, sys
 from pathlib import Path
 from cryodata.errors import RejectedError
-from cryodata.formats.mrc import map_digest, read_header, read_volume
+from cryodata.formats.mrc import map_digest, read_volume
+from cryodata.formats.mrc_header import read_header
 from cryodata.formats.structure import model_digest, read_structure
 
 def peak():

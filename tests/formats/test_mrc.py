@@ -14,7 +14,8 @@ import pytest
 
 from cryodata.core.volume import Volume
 from cryodata.errors import RejectedError
-from cryodata.formats.mrc import map_digest, read_header, read_volume, write_map
+from cryodata.formats.mrc import map_digest, read_volume, write_map
+from cryodata.formats.mrc_header import read_header
 
 AXES = [(1, 2, 3), (1, 3, 2), (2, 1, 3), (2, 3, 1), (3, 1, 2), (3, 2, 1)]
 "every order of MAPC, MAPR, MAPS"

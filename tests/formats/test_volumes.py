@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from ome_zarr_models.v05.image import Image
 from cryodata.core.schema import ArraySpec, LabelClass, Schema
 from cryodata.core.volume import Volume
 from cryodata.errors import DatasetError
-from cryodata.formats.volume_reader import Boxes, parse_metadata, read_array, stored_array
+from cryodata.formats.volume_metadata import parse_metadata, stored_array
+from cryodata.formats.volume_reader import Boxes, read_array
 from cryodata.formats.volumes import folder_files, write_volume
 
 SCHEMA = Schema(
@@ -36,7 +38,7 @@ def make(folder: Path, shape: tuple[int, int, int] = SHAPE, dtype: str = "float1
     atom = np.zeros(shape, np.uint8)
     atom[-1, -1, -1] = 1
     volume = Volume(density, np.ones(3), np.array([-1.5, 0.25, 100.0]))
-    write_volume(folder, volume, {"atom": atom}, SCHEMA, dtype, {"recipe": "x"})
+    write_volume(folder, replace(volume, data=density.astype(dtype)), {"atom": atom}, SCHEMA, {"recipe": "x"})
     return folder, volume, atom
 
 
@@ -57,7 +59,7 @@ def test_what_is_written_is_read_back(tmp_path: Path, shape: tuple[int, int, int
 
 def test_float16_keeps_0_and_1_and_is_off_by_less_than_the_promise(tmp_path: Path) -> None:
     density = np.linspace(0, 1, 64**3, dtype=np.float32).reshape(64, 64, 64)
-    write_volume(tmp_path / "v.zarr", Volume(density, np.ones(3), np.zeros(3)), {}, SCHEMA, "float16", {})
+    write_volume(tmp_path / "v.zarr", Volume(density.astype(np.float16), np.ones(3), np.zeros(3)), {}, SCHEMA, {})
 
     found = read(tmp_path / "v.zarr", shape=(64, 64, 64)).astype(np.float32)
 

@@ -1,0 +1,79 @@
+"""Shards written chunk by chunk are those that zarr writes, byte for byte."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+from zarr.codecs import Crc32cCodec, ZstdCodec
+from zarr.core.indexing import morton_order_iter
+
+from cryodata.formats.shards import morton_order, write_shards
+from cryodata.formats.volumes import folder_files
+
+CHUNK = 8
+
+
+def by_zarr(folder: Path, data: Any, shard: tuple[int, ...]) -> None:
+    array = zarr.create_array(
+        folder, shape=data.shape, dtype=data.dtype, chunks=(CHUNK,) * 3, shards=shard,
+        compressors=(ZstdCodec(level=3), Crc32cCodec()), fill_value=0,
+    )  # fmt: skip
+    array[...] = data
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "uint8"])
+@pytest.mark.parametrize(
+    ("shape", "shard"),
+    [
+        ((8, 8, 8), (8, 8, 8)),
+        ((1, 1, 1), (8, 8, 8)),
+        ((20, 30, 41), (24, 32, 48)),
+        ((40, 9, 17), (16, 16, 24)),
+        ((5, 70, 23), (8, 72, 24)),
+        ((33, 33, 33), (40, 40, 40)),
+    ],
+    ids=str,
+)
+def test_the_bytes_are_those_of_zarr(tmp_path: Path, shape: Any, shard: Any, dtype: str) -> None:
+    rng = np.random.default_rng(1)
+    data = rng.random(shape).astype(np.float32)
+    data[data < 0.5] = 0
+    data[:, : shape[1] // 2] = 0  # chunks that are not written
+    data = (data * 100).astype(dtype)
+
+    by_zarr(tmp_path / "zarr", data, shard)
+    write_shards(tmp_path / "ours", data, CHUNK, shard, level=3)
+
+    expected = [item for item in folder_files(tmp_path / "zarr") if item[0] != "zarr.json"]
+    assert folder_files(tmp_path / "ours") == expected
+
+
+def test_minus_zero_is_a_value_and_nothing_is_none(tmp_path: Path) -> None:
+    for name, value in (("minus", -0.0), ("nothing", 0.0)):
+        data = np.full((8, 8, 8), value, dtype=np.float32)
+        by_zarr(tmp_path / name / "zarr", data, (8, 8, 8))
+        write_shards(tmp_path / name / "ours", data, CHUNK, (8, 8, 8), level=3)
+
+        expected = [item for item in folder_files(tmp_path / name / "zarr") if item[0] != "zarr.json"]
+        assert folder_files(tmp_path / name / "ours") == expected
+        assert bool(expected) == (name == "minus")
+
+
+def test_a_view_in_another_order_of_memory_is_written_as_it_reads(tmp_path: Path) -> None:
+    data = np.random.default_rng(2).random((17, 9, 12)).astype(np.float32).transpose(2, 0, 1)
+
+    write_shards(tmp_path / "view", data, CHUNK, (16, 24, 16), level=3)
+    write_shards(tmp_path / "copy", np.ascontiguousarray(data), CHUNK, (16, 24, 16), level=3)
+
+    assert folder_files(tmp_path / "view") == folder_files(tmp_path / "copy")
+
+
+@pytest.mark.parametrize(
+    "counts", [(1, 1, 1), (4, 4, 4), (4, 3, 5), (1, 7, 2), (6, 1, 1), (5, 5, 5), (2, 9, 16)], ids=str
+)
+def test_chunks_lie_along_the_curve_that_zarr_takes(counts: tuple[int, ...]) -> None:
+    assert morton_order(counts) == list(morton_order_iter(counts))
