@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.build import ours
 from benchmarks.formats.density_codec import CODECS, STORED, measure
 from benchmarks.read import bench, inputs, scale, shuffle, source, startup
 from benchmarks.read.__main__ import BOX, CORE, arguments, run
@@ -57,7 +59,7 @@ def test_readers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert [row["case"] for row in result["rows"] if "not run" in row] == []
     # 3 ceilings, 7 doors of ours, 2 of them on many ids, 3 of NumPy
-    assert len(result["rows"]) == 3 + 7 + 2 + 3
+    assert len(result["rows"]) == 3 + 8 + 2 + 3
     assert {row["workers"]["0"]["matched"] for row in result["rows"][1:]} == {8}
     assert "| SubgridStream, defaults (streams=8), 3 volumes |" in markdown(result)
     assert [one["met"] for one in result["ratios"]].count("not run") == 6
@@ -103,7 +105,7 @@ def test_startup(simulated: Report, monkeypatch: pytest.MonkeyPatch) -> None:
 
     rows = startup.main(simulated.folder.parent, "simulated", repeats=1)
 
-    assert [row["at"] for row in rows] == [0.0, 0.1, 0.5, 0.9] * 2
+    assert [row["at"] for row in rows] == ["0", "0.1", "0.5", "0.9", "crossing"] * 2
     assert min(row["first batch"] for row in rows) > 0
 
 
@@ -117,3 +119,19 @@ def test_shuffle() -> None:
     rows = shuffle.main(volumes=(5,), pools=(1, 2), side=60)
 
     assert [row.get("pool_volumes") for row in rows] == [1, 2, 5, None]
+
+
+def test_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmarks.build import __main__ as building
+    from benchmarks.build.inputs import Size
+
+    monkeypatch.setattr(building, "SIZES", (Size(120, 1.0, 1),))
+    given = Namespace(work=tmp_path, sizes="120-1.0", kinds="ours,published,floor", repeats=1)
+    rows = building.measure(given)
+
+    assert [row["kind"] for row in rows] == ["ours", "published", "floor"]
+    assert all(row["cpu"] > 0 and row["bytes"] > 0 for row in rows)
+    assert set(rows[0]["stages"]) == {stage for _, stage in ours.STAGES.values()}
+    # a pair of float64 files of each of 6 x 6 x 6 sub-grids
+    assert rows[1]["bytes"] == 6**3 * 2 * (128 + 8 * 32**3)
+    assert len(building.ratios(rows)) == 1
