@@ -24,6 +24,16 @@ LOOKS = 5.0
 "seconds between two looks at how many workers a cluster has"
 
 
+SETTINGS = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.log-length": 1000,
+    "distributed.admin.low-level-log-length": 100,
+    "distributed.admin.system-monitor.interval": "5s",
+    "distributed.admin.system-monitor.log-length": 100,
+}
+"of a cluster of this process: what Dask notes of itself stays small, however many entries there are"
+
+
 class Places:
     """How many entries a cluster can work on, and one more a thread, so that none waits for the driver."""
 
@@ -42,8 +52,7 @@ def local_cluster(folder: Path) -> Iterator[tuple[Any, Client]]:
     import dask
     from distributed import Client, LocalCluster
 
-    settings = {"distributed.worker.memory.spill": False, "distributed.admin.large-graph-warning-threshold": "1GB"}
-    with temporary_folder(folder) as scratch, dask.config.set(settings):
+    with temporary_folder(folder) as scratch, dask.config.set(SETTINGS):
         cluster = LocalCluster(
             n_workers=0,
             threads_per_worker=1,
