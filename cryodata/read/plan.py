@@ -20,6 +20,12 @@ STATE_FORMAT = 1
 REMAINDERS = ("drop", "keep")
 
 
+def check_whole(name: str, value: object) -> None:
+    """UsageError unless it is a whole number."""
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
+        raise UsageError(f"{name}={value!r}; expected a whole number")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamPlan:
     """Everything that the order of a stream follows from, but the epoch and the place in it."""
@@ -42,8 +48,8 @@ class StreamPlan:
     sampling: Sampling = Sampling()
 
     def __post_init__(self) -> None:
-        if not isinstance(self.seed, (int, np.integer)):
-            raise UsageError(f"seed={self.seed!r}; expected a whole number")
+        for name in ("seed", "batch_size", "streams", "pool_volumes"):
+            check_whole(name, getattr(self, name))
         if not isinstance(self.sampling.rotate, bool) and self.sampling.rotate != "so3":  # 1 is in ROTATE, but not True
             raise UsageError(f"rotate={self.sampling.rotate!r}; expected one of {', '.join(map(repr, ROTATE))}")
         if self.remainder not in REMAINDERS:

@@ -14,7 +14,7 @@ from cryodata.read import kernels, shared
 from cryodata.read.buffers import Layout, placed
 from cryodata.read.decode import volumes_of
 from cryodata.read.memory import Memory
-from cryodata.read.plan import StreamPlan, checked_state
+from cryodata.read.plan import StreamPlan, check_whole, checked_state
 from cryodata.read.selection import checked_balance, checked_selection, open_dataset, source_of, volumes_of_split
 from cryodata.read.shared import SharedMemory
 from cryodata.read.slots import fills_of
@@ -133,6 +133,7 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
 
     def set_epoch(self, epoch: int) -> None:
         """Serve this epoch from now on, from its first batch; the epoch of a loaded state goes on where it stopped."""
+        check_whole("epoch", epoch)
         if epoch != int(self._begin[0]):
             self._go_to(epoch, 0)
 

@@ -277,3 +277,15 @@ def test_before_the_group_is_there_torchrun_tells_the_rank(stream: Make, monkeyp
 def test_what_makes_no_sense_is_refused(stream: Make, change: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         stream(**change)
+
+
+@pytest.mark.parametrize("name", ["batch_size", "streams", "pool_volumes", "seed"])
+@pytest.mark.parametrize("value", [8.0, True, "8"])
+def test_numbers_that_are_not_whole_are_refused(stream: Make, name: str, value: Any) -> None:
+    with pytest.raises(UsageError, match=f"{name}=.*expected a whole number"):
+        stream(**{name: value})
+
+
+def test_an_epoch_is_a_whole_number(stream: Make) -> None:
+    with pytest.raises(UsageError, match=r"epoch=1\.7; expected a whole number"):
+        stream().set_epoch(1.7)
