@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -88,20 +87,21 @@ class SubgridGrid:
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Which cubes of `size` voxels, that begin `offset` voxels after each core, hold which voxels.
 
-        voxel_zyx: int32 (n, 3), inside the volume. Returns pairs: rows of `voxel_zyx`, and numbers of cubes as in
-        `starts_zyx`; int64 (m,) each, by step, in the order of the rows. Boxes are `offset=-margin, size=box`.
+        voxel_zyx: int32 (n, 3), inside the volume. Returns pairs: rows of `voxel_zyx`, ascending, and numbers of cubes
+        as in `starts_zyx`; int64 (m,) each. Boxes are `offset=-margin, size=box`.
         """
-        counts = np.asarray(self.counts_zyx)
         # cube k of an axis holds v if core*k + offset <= v < core*k + offset + size
-        last = (voxel_zyx - offset) // self.core
-        first = -((size - 1 + offset - voxel_zyx) // self.core)
-        rows, numbers = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
-        for step in product(range(-(-size // self.core)), repeat=3):
-            cube = first + np.array(step)
-            valid = np.flatnonzero(np.all((cube >= 0) & (cube < counts) & (cube <= last), axis=1))
-            rows.append(valid)
-            numbers.append(np.asarray(np.ravel_multi_index(cube[valid].T, self.counts_zyx), dtype=np.int64))
-        return np.concatenate(rows), np.concatenate(numbers)
+        last = np.minimum((voxel_zyx - offset) // self.core, np.asarray(self.counts_zyx) - 1)
+        first = np.maximum(-((size - 1 + offset - voxel_zyx) // self.core), 0)
+        along = np.maximum(last - first + 1, 0).astype(np.int64)
+        cubes = along.prod(axis=1)
+        rows = np.repeat(np.arange(len(voxel_zyx), dtype=np.int64), cubes)
+        within = np.arange(len(rows), dtype=np.int64) - np.repeat(np.cumsum(cubes) - cubes, cubes)
+        z, rest = np.divmod(within, along[rows, 1] * along[rows, 2])
+        y, x = np.divmod(rest, along[rows, 2])
+        cube = first[rows] + np.stack([z, y, x], axis=1)
+        _, ny, nx = self.counts_zyx
+        return rows, (cube[:, 0] * ny + cube[:, 1]) * nx + cube[:, 2]
 
     def cut(self, data: npt.NDArray[Any], start_zyx: Iterable[int]) -> npt.NDArray[Any]:
         """A copy of one box of `data` (nz, ny, nx), zero outside it; shape (box, box, box), dtype of `data`."""
