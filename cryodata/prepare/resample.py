@@ -51,16 +51,24 @@ def resample(volume: Volume, spacing: float = 1.0) -> Volume:
     )
     result = np.zeros(shape, dtype=np.float32)
     lower, weight, inside = taps_z
+    flat = _Plane(volume.shape_zyx[1:], (shape[1], shape[2]), taps_y, taps_x)
     planes: dict[int, npt.NDArray[np.float64]] = {}
+    mixed, other = (np.empty((shape[1], shape[2])) for _ in range(2))
     for z in np.flatnonzero(inside):
         low = int(lower[z])
         needed = [low] if weight[z] == 0.0 else [low, low + 1]
         # neighbouring output planes share input planes: keep those that the next one needs
-        planes = {i: planes[i] if i in planes else _plane(volume.data[i], taps_y, taps_x) for i in needed}
-        plane = planes[low]
-        if len(needed) == 2:
-            plane = plane * (1.0 - weight[z]) + planes[low + 1] * weight[z]
-        result[z] = plane
+        spare = [planes.pop(i) for i in list(planes) if i not in needed]
+        for i in needed:
+            if i not in planes:
+                planes[i] = flat.interpolate(volume.data[i], spare.pop() if spare else np.empty_like(mixed))
+        if len(needed) == 1:
+            result[z] = planes[low]
+            continue
+        np.multiply(planes[low], 1.0 - weight[z], out=mixed)
+        np.multiply(planes[low + 1], weight[z], out=other)
+        np.add(mixed, other, out=mixed)
+        result[z] = mixed
     return Volume(result, np.full(3, spacing), volume.origin_xyz)
 
 
@@ -75,15 +83,38 @@ def _taps(count: int, new: int, voxel_size: float, spacing: float) -> Taps:
     return lower, place - lower, inside
 
 
-def _plane(plane: npt.NDArray[np.float32], taps_y: Taps, taps_x: Taps) -> npt.NDArray[np.float64]:
-    """One plane (ny, nx) interpolated along y, then x; float64."""
-    return _along_first(_along_first(plane.astype(np.float64), taps_y).T, taps_x).T
+class _Plane:
+    """Interpolates planes (ny, nx) along y, then x, in float64 and in memory of its own: fresh memory would cost more
+    than the arithmetic."""
+
+    def __init__(self, before: tuple[int, ...], after: tuple[int, int], taps_y: Taps, taps_x: Taps) -> None:
+        self._wide = np.empty(before)
+        self._along_y, self._above_y = (np.empty((after[0], before[1])) for _ in range(2))
+        self._above_x = np.empty(after)
+        self._taps_y, self._taps_x = taps_y, taps_x
+
+    def interpolate(self, plane: npt.NDArray[np.float32], out: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """One plane, written into `out`."""
+        self._wide[...] = plane
+        _along(self._wide, 0, self._taps_y, self._along_y, self._above_y)
+        _along(self._along_y, 1, self._taps_x, out, self._above_x)
+        return out
 
 
-def _along_first(values: npt.NDArray[np.float64], taps: Taps) -> npt.NDArray[np.float64]:
+def _along(
+    values: npt.NDArray[np.float64],
+    axis: int,
+    taps: Taps,
+    out: npt.NDArray[np.float64],
+    scratch: npt.NDArray[np.float64],
+) -> None:
     lower, weight, inside = taps
-    upper = np.minimum(lower + 1, len(values) - 1)
-    share = weight[:, None]
-    result = values[lower] * (1.0 - share) + values[upper] * share
-    result[~inside] = 0.0
-    return result
+    upper = np.minimum(lower + 1, values.shape[axis] - 1)
+    share = weight[:, None] if axis == 0 else weight
+    np.take(values, lower, axis=axis, out=out, mode="clip")  # "raise" would copy once more; all are inside
+    np.take(values, upper, axis=axis, out=scratch, mode="clip")
+    out *= 1.0 - share
+    scratch *= share
+    out += scratch
+    if not inside.all():
+        out[(slice(None),) * axis + (~inside,)] = 0.0

@@ -29,13 +29,12 @@ def subgrid_statistics(
     ordered = density.view(f"i{density.itemsize}")
     if ordered.min(initial=0) < 0:
         # arithmetic of float16 is slow; as a number each is the same
-        ordered = density.astype(np.float32)
-        above = ordered > np.float32(density.dtype.type(OCCUPIED))
+        ordered, level = density.astype(np.float32), np.float32(density.dtype.type(OCCUPIED))
     else:  # numbers above 0 are ordered as their bits are
-        above = ordered > density.dtype.type(OCCUPIED).view(ordered.dtype)
+        level = density.dtype.type(OCCUPIED).view(ordered.dtype)
     spans = [spans_of(grid, axis) for axis in range(3)]
     voxels = np.einsum("i,j,k->ijk", *(np.diff(span, axis=1)[:, 0] for span in spans)).reshape(-1)
-    occupied = over_boxes(np.add, above.view(np.uint8), spans, (np.uint16, np.uint32, np.uint32)) / voxels
+    occupied = over_boxes(np.add, ordered, spans, (np.uint16, np.uint32, np.uint32), level) / voxels
     highest = over_boxes(np.maximum, ordered, spans, (ordered.dtype,) * 3)
     highest = highest.view(density.dtype) if highest.dtype.kind == "i" else highest
     return {
@@ -55,14 +54,21 @@ def spans_of(grid: SubgridGrid, axis: int) -> npt.NDArray[np.int64]:
 
 
 def over_boxes(
-    reduce: np.ufunc, values: npt.NDArray[Any], spans: Sequence[npt.NDArray[np.int64]], dtypes: Sequence[Any]
+    reduce: np.ufunc,
+    values: npt.NDArray[Any],
+    spans: Sequence[npt.NDArray[np.int64]],
+    dtypes: Sequence[Any],
+    above: Any = None,
 ) -> npt.NDArray[Any]:
     """Sum or maximum of the values in each box, (m,) in the order of `starts_zyx`: along z, then y, then x.
 
-    dtypes: of the result along each axis, wide enough for it.
+    dtypes: of the result along each axis, wide enough for it. above: take whether a value is above this, 1 or 0, in
+    place of the value.
     """
     for axis, (span, dtype) in enumerate(zip(spans, dtypes, strict=True)):
-        parts = [values[(slice(None),) * axis + (slice(low, high),)] for low, high in span.tolist()]
+        parts = (values[(slice(None),) * axis + (slice(low, high),)] for low, high in span.tolist())
+        if above is not None and axis == 0:
+            parts = (part > above for part in parts)
         values = np.stack([reduce.reduce(part, axis=axis, dtype=dtype) for part in parts], axis=axis)
     return values.reshape(-1)
 
