@@ -34,6 +34,9 @@ USED = 0.9
 LOST_ALLOWED = 20
 "workers that a cluster may lose under one entry before it is refused: they die for reasons of their own"
 
+NAMES = 10_000
+"of tasks; far more than are in flight"
+
 Say = Callable[[str], None]
 "tells the user a line"
 
@@ -179,7 +182,8 @@ def run_on(
 
     def submit(entry: Entry) -> None:
         nonlocal number
-        key = (f"cryodata-{mark}", number)  # one group for the scheduler, whatever the number of entries
+        # one group for the scheduler, and names that serve again long after they were forgotten: it remembers each
+        key = (f"cryodata-{mark}", number % NAMES)
         number += 1
         future = client.submit(_task, entry, job, key=key, workers=only)
         flying[key] = entry, future
