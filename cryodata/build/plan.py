@@ -12,10 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from cryodata.build.admission import memory_for, voxels_of
-from cryodata.build.builder import find_builder
 from cryodata.build.http import FetchError, NotThereError, Patience, TransientError, opened
-from cryodata.build.request import Request, job_of
-from cryodata.build.selection import admit, check_listed, select
+from cryodata.build.request import Request, prepare
 from cryodata.build.transfer import CONTENT_RANGE
 from cryodata.build.workspace import temporary_folder
 from cryodata.core.entry import Entry, Rejection, Source
@@ -74,18 +72,13 @@ class Plan:
 
 def plan(request: Request) -> Plan:
     """Choose entries as `build` does, look at some of their maps, write the catalogue. Builds nothing."""
-    builder = find_builder(request.builder)
-    job, _, listed = job_of(request, builder)
-    folder = Path(job.folder)
-    listing = builder.entries(request.source, job.parameters, folder)
-    check_listed(listed, listing)
-    chosen = select(listing, request.ids, request.limit, job.parameters)
-    admitted, refused = admit(builder, chosen, job.parameters)
+    known = prepare(request)
+    folder, admitted, refused = Path(known.job.folder), known.admitted, known.refused
     step = max(1, math.ceil(len(admitted) / SAMPLE))
     with temporary_folder(folder) as temporary:
         looks = [found for entry in admitted[::step] if (found := _look(entry.sources["map"], temporary / "map"))]
         (folder / "source").mkdir(exist_ok=True)
-        write_table(temporary / "catalogue", _catalogue(chosen, refused))
+        write_table(temporary / "catalogue", _catalogue(known.chosen, refused))
         os.replace(temporary / "catalogue", folder / "source/catalogue.parquet")
     times = len(admitted) / len(looks) if looks else 0.0
     fetch = round(times * sum(look.size for look in looks if look.remote))

@@ -64,6 +64,7 @@ class Prepared:
     builder: Builder
     job: Job
     version: str
+    chosen: Sequence[Entry]
     admitted: Sequence[Entry]
     refused: Sequence[Rejection]
     listed: Mapping[str, str]
@@ -83,7 +84,7 @@ def prepare(request: Request) -> Prepared:
     admitted, refused = admit(builder, entries, job.parameters)
     parent, units = parent_splits(request.root, folder.name, version, job.parameters["parent"])
     assign(admitted, seed=job.parameters["seed"], listed=listed, parent=units)  # refuses a bad list before the work
-    return Prepared(builder, job, version, admitted, refused, listed, parent, units)
+    return Prepared(builder, job, version, entries, admitted, refused, listed, parent, units)
 
 
 def job_of(request: Request, builder: Builder) -> tuple[Job, str, dict[str, str]]:

@@ -141,16 +141,6 @@ class Volumes:
     def _bytes(self) -> int:
         return sum(volume.density.nbytes for volume in self._decoded.values())
 
-    def prefetch(self, number: int) -> None:
-        """Fetch what `decode` will read of a volume, so that it need not wait; nothing to do for a local root."""
-        where = f"{self.entries['volume'][number].as_py()}/"
-        density = where + array_path(self.opened.manifest.schema.density)
-        place, paths = self._place(where), self._objects["path"]
-        while place < len(paths) and (path := paths[place].as_py()).startswith(where):
-            if path == f"{where}zarr.json" or path.startswith(f"{density}/c/"):
-                self.opened.open(path, *self._object(path)).close()
-            place += 1
-
     def decode(self, number: int, rule: str) -> DecodedVolume:
         """Decode a volume and keep nothing of it."""
         return DecodedVolume(self.decode_density(number), self.labels(number, rule))

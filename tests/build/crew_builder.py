@@ -34,8 +34,6 @@ class Harmful(type(SIMULATED)):  # type: ignore[misc]
                 time.sleep(0.01)
         if fault == "crash":
             ctypes.string_at(0)
-        if fault == "full":
-            raise OSError(28, "No space left on device")
         sample: Sample = super().make(entry, recipe, parameters)
         return sample
 

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -51,11 +51,6 @@ def objects(root: Path) -> dict[str, Any]:
     folder = root / "harmful"
     receipts = [item for item in folder_files(folder / "receipts") if not item[0].endswith(".failed")]
     return {"volumes": folder_files(folder / "volumes"), "receipts": receipts}
-
-
-def of_others(found: Mapping[str, Any], entry_id: str, alone: Mapping[str, Any]) -> dict[str, Any]:
-    """The same without one entry. alone: of all entries."""
-    return {name: [item for item in items if entry_id not in item[0]] for name, items in found.items()}
 
 
 @pytest.fixture(scope="module")
@@ -245,7 +240,7 @@ def test_a_scheduler_that_is_not_there_is_one_clear_error(tmp_path: Path) -> Non
         free.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
         done = subprocess.run(
-            command(tmp_path, "--scheduler", address), env={**environment(), "CRYODATA_PATIENCE": "3"},
+            command(tmp_path, "--scheduler", address), env=environment(),
             capture_output=True, text=True, check=False, timeout=200,
         )  # fmt: skip
 

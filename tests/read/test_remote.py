@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -384,23 +383,3 @@ def test_a_build_is_not_made_below_an_address() -> None:
 
     assert result.exit_code == 2
     assert "this is done in a folder of this machine; a URL is for reading" in " ".join(result.output.split())
-
-
-def test_prefetch_fetches_what_decoding_reads(served: FileServer) -> None:
-    source = SubgridStream("simulated", split="train", batch_size=8, root=served.url)
-    volumes = volumes_of(source._reader.plan.source.key)
-    number = int(source._reader.plan.source.volumes[0])
-
-    volumes.prefetch(number)
-    before = [path for path in served.requests if "/volumes/" in path]
-    volumes.decode(number, "stored")
-
-    assert len(before) == 2
-    assert [path for path in served.requests if "/volumes/" in path] == before
-
-
-def test_a_local_root_makes_no_cache(simulated: Report, cache: Path) -> None:
-    batches(root=simulated.folder.parent)
-
-    assert not cache.exists()
-    assert "CRYODATA_CACHE" in os.environ
