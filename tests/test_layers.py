@@ -18,6 +18,7 @@ BELOW = {
     "formats": {"core", "errors"},
     "build": {"prepare", "formats", "core", "errors"},
     "read": {"prepare", "formats", "core", "errors"},
+    "baseline": {"build", "read", "prepare", "formats", "core", "errors"},
 }
 "what each layer may import of cryodata besides itself; everything else (cli, console, demo) is above and free"
 
