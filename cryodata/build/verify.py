@@ -16,7 +16,7 @@ from cryodata.build.verify_tables import Objects, check_all_objects, check_count
 from cryodata.core.schema import Schema
 from cryodata.core.subgrids import SubgridGrid
 from cryodata.errors import DatasetError
-from cryodata.formats.row_groups import group_of_volume, iterate_groups, read_points
+from cryodata.formats.row_groups import group_of_volume, iterate_subgrids, read_points
 from cryodata.formats.tables import ATOMS, REJECTED, SUBGRIDS, check_entries, read_table, vectors
 from cryodata.formats.versions import DatasetVersion
 from cryodata.formats.volume_metadata import parse_metadata, stored_array
@@ -90,7 +90,7 @@ def _subgrids_by_volume(opened: DatasetVersion, faults: list[str]) -> Iterator[t
     """Sub-grid rows volume by volume, in memory for one row group."""
     for name in opened.tables("subgrids-"):
         try:
-            for group in iterate_groups(opened.table(name)):
+            for group in iterate_subgrids(opened.table(name)):
                 numbers = group["volume"].to_numpy()
                 for number in np.unique(numbers).tolist():
                     yield int(number), group.filter(pa.array(numbers == number))

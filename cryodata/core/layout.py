@@ -65,6 +65,25 @@ def canonical_json(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
 
 
+def parse_json(raw: bytes) -> Any:
+    """The value of a JSON text. ValueError if it is none, or if it has two values for one key: readers would differ
+    in which of them they believe."""
+    return json.loads(raw, object_pairs_hook=_unique, parse_constant=_no_number)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key '{twice[:80]}' is there twice")
+    return value
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no number")
+
+
 def safe_relative(path: str) -> str:
     """The path itself if it stays below its root; DatasetError for anything that could lead elsewhere."""
     parts = PurePosixPath(path).parts

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import Any, TypeVar
 
 ROLES = ("density", "label", "mask", "vector")
+
+ARRAY_DTYPES = ("uint8", "uint16", "float16", "float32")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class ArraySpec:
     "one of ROLES"
 
     dtype: str
-    "NumPy name of the type as it is read"
+    "NumPy name of the type as it is read, one of ARRAY_DTYPES"
 
     minimum: float
     "smallest value that may occur"
@@ -107,15 +109,20 @@ class Schema:
         """The inverse of `to_json`. Raises ValueError, KeyError or TypeError for anything else."""
         arrays = []
         for item in value["arrays"]:
-            classes = tuple(LabelClass(**entry) for entry in item["classes"])
-            arrays.append(ArraySpec(**{**item, "classes": classes, "atoms": tuple(item["atoms"])}))
-        facts = tuple(FactSpec(**item) for item in value["facts"])
-        if any(fact.dtype not in FACT_TYPES for fact in facts) or any(array.role not in ROLES for array in arrays):
-            raise ValueError("a fact has an unknown type or an array an unknown role")
+            classes = tuple(_typed(LabelClass, entry) for entry in item["classes"])
+            atoms = tuple(item["atoms"])
+            if not all(isinstance(atom, str) for atom in atoms):
+                raise TypeError("the name of an atom is no text")
+            arrays.append(_typed(ArraySpec, {**item, "classes": classes, "atoms": atoms}))
+        facts = tuple(_typed(FactSpec, item) for item in value["facts"])
+        if any(fact.dtype not in FACT_TYPES for fact in facts):
+            raise ValueError("a fact has an unknown type")
+        if any(array.role not in ROLES or array.dtype not in ARRAY_DTYPES for array in arrays):
+            raise ValueError("an array has an unknown role or type")
+        names = [array.name for array in arrays] + [fact.name for fact in facts]
+        if len(set(names)) != len(names) or not all(name.isidentifier() for name in names):
+            raise ValueError("the name of an array or fact is there twice, or is no name")
         for array in arrays:
-            numbers = (array.minimum, array.maximum, *(item.value for item in array.classes))
-            if not all(isinstance(number, (int, float)) for number in numbers):
-                raise ValueError(f"array {array.name} has a bound or class that is no number")
             if not all(0 < item.value < 256 for item in array.classes) or array.state not in ("state", "state_ca"):
                 raise ValueError(f"array {array.name} has a class beyond 1 to 255 or an unknown state")
             if array.role == "label" and array.column not in ("atom", "residue", "secondary"):
@@ -123,3 +130,16 @@ class Schema:
         if sum(array.role == "density" for array in arrays) != 1:
             raise ValueError("a schema has exactly one density array")
         return cls(tuple(arrays), facts)
+
+
+Made = TypeVar("Made", LabelClass, ArraySpec, FactSpec)
+
+_KINDS: Mapping[Any, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float)}
+
+
+def _typed(kind: type[Made], value: Mapping[str, Any]) -> Made:
+    """One of the classes above from JSON values. TypeError for a field of another type."""
+    for field in fields(kind):
+        if field.name in value and type(value[field.name]) not in _KINDS.get(field.type, (tuple,)):
+            raise TypeError(f"{field.name} of {str(value.get('name'))[:80]} is of another type than {field.type}")
+    return kind(**value)

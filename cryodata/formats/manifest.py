@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cryodata.core.layout import FORMAT_VERSION, canonical_json, is_version, manifest_path, safe_relative, version_key
+from cryodata.core.layout import (
+    FORMAT_VERSION,
+    canonical_json,
+    is_version,
+    manifest_path,
+    parse_json,
+    safe_relative,
+    version_key,
+)
 from cryodata.core.schema import Schema
 from cryodata.core.subgrids import SubgridGrid
 from cryodata.errors import DatasetError, UsageError
 
 MAX_MANIFEST_BYTES = 1 << 20
 "a manifest is under 100 kB; more is not read"
+
+
+CHECKSUM = "checksum"
+"key of the checksum in a manifest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +72,24 @@ class Manifest:
     license: str
 
     def to_bytes(self) -> bytes:
-        """Canonical JSON, one line."""
+        """Canonical JSON, one line, with a checksum of all else: the manifest is what hashes everything, and nothing
+        hashes it."""
         value = {name: getattr(self, name) for name in self.__slots__ if name not in ("schema", "files")}
         value["schema"] = self.schema.to_json()
         value["files"] = {name: asdict(file) for name, file in self.files.items()}
-        return canonical_json({"format": FORMAT_VERSION, **value}) + b"\n"
+        return sealed({**value, "format": FORMAT_VERSION})
 
     @classmethod
     def from_bytes(cls, raw: bytes, where: str) -> Manifest:
         """The inverse of `to_bytes`. Raises DatasetError for anything that is no manifest of this format."""
         try:
-            value = json.loads(raw)
-            found = value.pop("format")
-            if found != FORMAT_VERSION:
-                raise ValueError(f"format {found}; this cryodata reads format {FORMAT_VERSION}")
+            value = parse_json(raw)
+            if value["format"] != FORMAT_VERSION:
+                raise ValueError(f"format {value['format']}; this cryodata reads format {FORMAT_VERSION}")
+            said = value.pop(CHECKSUM, None)  # the first datasets have none
+            if said not in (None, _checksum(value)):
+                raise ValueError(f"its checksum is {_checksum(value)}; it says {str(said)[:80]}")
+            del value["format"]
             value["schema"] = Schema.from_json(value["schema"])
             value["files"] = {safe_relative(name): TableFile(**file) for name, file in value["files"].items()}
             value["schemes"] = {scheme: tuple(names) for scheme, names in value["schemes"].items()}
@@ -84,6 +100,16 @@ class Manifest:
             return manifest
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DatasetError(f"{where}: no manifest of a dataset ({type(error).__name__}: {error})") from None
+
+
+def sealed(value: Mapping[str, Any]) -> bytes:
+    """Bytes of a manifest that holds this, without the checksum, which is added."""
+    return canonical_json({**value, CHECKSUM: _checksum(value)}) + b"\n"
+
+
+def _checksum(value: Mapping[str, Any]) -> str:
+    """sha256 of the canonical JSON of everything but the checksum."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
 def _check_types(manifest: Manifest) -> None:

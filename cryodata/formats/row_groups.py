@@ -6,29 +6,40 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from cryodata.errors import DatasetError
-from cryodata.formats.tables import ATOMS, check_schema, unreadable
+from cryodata.formats.tables import ATOMS, SUBGRIDS, check_schema, opened_table
 
 
-def table_rows(path: Path, schema: pa.Schema) -> int:
+def table_rows(path: Path, schema: pa.Schema | None) -> int:
     """Number of rows of a Parquet file, every page read. Raises DatasetError as `read_table`."""
     rows = 0
     for group in iterate_groups(path):
-        check_schema(path, group.schema, schema)
+        if schema is not None:
+            check_schema(path, group.schema, schema)
         rows += len(group)
     return rows
 
 
 def iterate_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """Row groups of a Parquet file one by one. Raises DatasetError if it is damaged."""
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            for group in range(file.num_row_groups):
-                yield file.read_row_group(group, columns=list(columns) if columns is not None else None)
-    except (OSError, pa.ArrowException) as error:
-        raise unreadable(path, error) from None
+    with opened_table(path) as file:
+        for group in range(file.num_row_groups):
+            yield file.read_row_group(group, columns=list(columns) if columns is not None else None)
+
+
+def iterate_subgrids(path: Path) -> Iterator[pa.Table]:
+    """Row groups of a table of sub-grids. Raises DatasetError if it is damaged, has other columns, or gaps."""
+    for group in iterate_groups(path):
+        yield _complete(path, group, SUBGRIDS)
+
+
+def _complete(path: Path, table: pa.Table, schema: pa.Schema) -> pa.Table:
+    check_schema(path, table.schema, schema)
+    gaps = [name for name in table.schema.names if table[name].null_count]
+    if gaps:
+        raise DatasetError(f"{path.parent.name}/{path.name}: values missing in {', '.join(gaps)}")
+    return table
 
 
 def volumes_of_groups(path: Path) -> list[tuple[int, int]]:
@@ -55,12 +66,9 @@ def _one_volume_each(path: Path) -> list[tuple[int, int, int]]:
 
 def _groups(path: Path) -> list[tuple[int, int, int]]:
     """First and last volume and rows of each row group, by the footer."""
-    try:
-        with pq.ParquetFile(path) as file:
-            groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
-            told = [(group.column(0).statistics, group.num_rows) for group in groups]
-    except (OSError, pa.ArrowException) as error:
-        raise unreadable(path, error) from None
+    with opened_table(path) as file:
+        groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
+        told = [(group.column(0).statistics, group.num_rows) for group in groups]
     if any(found is None for found, _ in told):
         raise DatasetError(f"{path.parent.name}/{path.name}: row groups do not tell their volumes")
     return [(int(found.min), int(found.max), rows) for found, rows in told]
@@ -68,22 +76,12 @@ def _groups(path: Path) -> list[tuple[int, int, int]]:
 
 def read_group(path: Path, group: int, columns: Sequence[str]) -> pa.Table:
     """Some columns of one row group. Raises DatasetError if it is damaged."""
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            return file.read_row_group(group, columns=list(columns))
-    except (OSError, pa.ArrowException) as error:
-        raise unreadable(path, error) from None
+    with opened_table(path) as file:
+        return file.read_row_group(group, columns=list(columns))
 
 
 def read_points(path: Path, group: int) -> pa.Table:
     """Label points of one volume: a row group of an atoms file. DatasetError if it is damaged or has gaps."""
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            table = file.read_row_group(group)
-    except (OSError, pa.ArrowException) as error:
-        raise unreadable(path, error) from None
-    check_schema(path, table.schema, ATOMS)
-    gaps = [name for name in table.schema.names if table[name].null_count]
-    if gaps:
-        raise DatasetError(f"{path.parent.name}/{path.name}: values missing in {', '.join(gaps)}")
-    return table
+    with opened_table(path) as file:
+        table = file.read_row_group(group)
+    return _complete(path, table, ATOMS)

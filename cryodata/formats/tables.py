@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cryodata.core.entry import LabelPoints, entry_id_fault
@@ -87,6 +89,9 @@ ENTRY_COLUMNS = (
 MAX_ENTRIES, MAX_AXIS, MAX_VOXELS = 10**6, 2**15, 2**33
 "bounds of what is believed of a dataset: the archive has 60,000 maps, the largest of some 10^9 voxels"
 
+MAX_ROWS = 64 * MAX_ENTRIES
+"rows of a table that is read whole; a volume has some ten objects"
+
 VOLUME_PLACE = re.compile(r"volumes/[0-9a-f]{2}/[A-Za-z0-9._-]{1,80}-[0-9a-f]{12}\.zarr")
 
 _WRITING = {"compression": "zstd", "compression_level": 3, "write_page_checksum": True}
@@ -128,6 +133,9 @@ def check_objects(table: pa.Table, where: str) -> pa.Table:
     """The table of objects as readers need it: complete, sorted, sizes of at least 0."""
     if any(table[name].null_count for name in OBJECTS.names) or np.any(table["bytes"].to_numpy() < 0):
         raise DatasetError(f"{where}: an object without path, size or hash")
+    paths = table["path"].combine_chunks()
+    if not pc.all(pc.less(paths[:-1], paths[1:]), min_count=0).as_py():  # readers look them up by halves
+        raise DatasetError(f"{where}: objects are not sorted by their paths, or one is there twice")
     return table
 
 
@@ -180,12 +188,10 @@ def write_groups(path: Path, schema: pa.Schema, groups: Iterable[pa.Table]) -> i
 
 def read_table(path: Path, schema: pa.Schema | None = None, columns: Sequence[str] | None = None) -> pa.Table:
     """Read a Parquet file. Raises DatasetError if it is missing, damaged or has other columns than `schema`."""
-    try:
-        # not through the dataset machinery: it would take column values from folder names
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            table = file.read(columns=list(columns) if columns is not None else None)
-    except (OSError, pa.ArrowException) as error:
-        raise unreadable(path, error) from None
+    with opened_table(path) as file:
+        if file.metadata.num_rows > MAX_ROWS:
+            raise DatasetError(f"{path.parent.name}/{path.name}: {file.metadata.num_rows:,} rows; {MAX_ROWS:,} at most")
+        table = file.read(columns=list(columns) if columns is not None else None)
     if schema is not None:
         check_schema(path, table.schema, schema)
     return table
@@ -214,7 +220,13 @@ def file_digest(path: Path, name: str) -> FileDigest:
     return name, path.stat().st_size, digest.hexdigest()
 
 
-def unreadable(path: Path, error: Exception) -> DatasetError:
-    """What to raise for a file that is no Parquet table or a damaged one."""
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
-    return DatasetError(f"{path.parent.name}/{path.name}: no readable Parquet table ({reason})")
+@contextmanager
+def opened_table(path: Path) -> Iterator[pq.ParquetFile]:
+    """A Parquet file to read from, its pages checked. DatasetError for one that is missing, damaged or no table."""
+    try:
+        # not through the dataset machinery: it would take column values from folder names
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            yield file
+    except (OSError, pa.ArrowException, ValueError, OverflowError) as error:  # names in a footer may be no text
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise DatasetError(f"{path.parent.name}/{path.name}: no readable Parquet table ({reason})") from None

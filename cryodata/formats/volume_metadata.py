@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from cryodata.core.layout import parse_json
 from cryodata.errors import DatasetError
 
 READABLE_DTYPES = ("uint8", "uint16", "float16", "float32")
@@ -31,7 +31,7 @@ def parse_metadata(raw: bytes, where: str) -> dict[str, Any]:
     try:
         if len(raw) > MAX_METADATA_BYTES:
             raise ValueError(f"{len(raw):,} bytes")
-        root = json.loads(raw)
+        root = parse_json(raw)
         nodes = root["consolidated_metadata"]["metadata"]
         if root["zarr_format"] != 3 or root["node_type"] != "group" or not isinstance(nodes, dict):
             raise ValueError("not a zarr 3 group")

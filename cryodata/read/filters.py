@@ -17,7 +17,7 @@ from cryodata.core.layout import canonical_json
 from cryodata.core.subgrids import counts_of
 from cryodata.errors import CryodataError, DatasetError, UsageError
 from cryodata.formats.cache import Cache
-from cryodata.formats.row_groups import iterate_groups
+from cryodata.formats.row_groups import iterate_subgrids
 from cryodata.formats.tables import vectors
 from cryodata.read.decode import Volumes
 from cryodata.read.kept import Kept
@@ -85,7 +85,7 @@ def _scan(store: Volumes, expression: Any, counts: npt.NDArray[np.int64], kept: 
     """Look at the tables of sub-grids, in memory for one row group."""
     seen, ids = np.zeros(len(counts), dtype=np.int64), store.entries.select(list(SUBGRID_IDS))
     for name in store.opened.tables("subgrids-"):
-        for group in iterate_groups(store.opened.table(name)):
+        for group in iterate_subgrids(store.opened.table(name)):
             number = group["volume"].to_numpy()
             if not len(number):
                 continue

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ import pytest
 
 from cryodata.build.dataset import Report
 from cryodata.errors import DatasetError, UsageError
-from cryodata.formats.manifest import Manifest, create_manifest, list_versions, next_version
+from cryodata.formats.manifest import Manifest, create_manifest, list_versions, next_version, sealed
 from cryodata.formats.versions import open_version
+from tests.tampering import manifest_of
 
 
 def test_bytes_and_manifest_are_two_views_of_one_thing(simulated: Report) -> None:
@@ -41,12 +42,30 @@ def test_a_manifest_is_created_once(simulated: Report, tmp_path: Path) -> None:
     ],
 )
 def test_a_manifest_of_another_kind_is_refused(simulated: Report, change: dict[str, Any], message: str) -> None:
-    value = {**json.loads(simulated.manifest.to_bytes()), **change}
+    value = {**manifest_of(simulated.folder), **change}
 
     with pytest.raises(DatasetError) as caught:
-        Manifest.from_bytes(json.dumps(value).encode(), "m")
+        Manifest.from_bytes(sealed(value), "m")
 
     assert message in str(caught.value)
+
+
+def test_any_bit_of_a_manifest_that_turns_is_noticed(simulated: Report) -> None:
+    raw = simulated.manifest.to_bytes()
+    for position in range(0, len(raw) - 1, 7):
+        turned = bytearray(raw)
+        turned[position] ^= 1 << position % 7
+
+        with pytest.raises(DatasetError, match="^m: no manifest of a dataset "):
+            Manifest.from_bytes(bytes(turned), "m")
+
+
+def test_a_key_that_is_there_twice_is_refused(simulated: Report) -> None:
+    raw = simulated.manifest.to_bytes()
+    twice = b'{"tables":"tables/0123456789ab",' + raw[1:]
+
+    with pytest.raises(DatasetError, match="the key 'tables' is there twice"):
+        Manifest.from_bytes(twice, "m")
 
 
 @pytest.mark.parametrize(
@@ -70,8 +89,7 @@ def test_the_highest_version_is_opened_unless_one_is_named(simulated: Report, tm
     versions = tmp_path / "simulated/versions"
     versions.mkdir(parents=True)
     for version in ("0.9.0", "0.10.0"):
-        value = {**json.loads(simulated.manifest.to_bytes()), "version": version}
-        (versions / f"{version}.json").write_text(json.dumps(value), encoding="utf-8")
+        (versions / f"{version}.json").write_bytes(replace(simulated.manifest, version=version).to_bytes())
 
     assert open_version(tmp_path, "simulated").manifest.version == "0.10.0"
     assert open_version(tmp_path, "simulated@0.9.0").manifest.version == "0.9.0"

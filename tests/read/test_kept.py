@@ -31,9 +31,9 @@ def scans(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 
     def counted(path: Path) -> Any:
         seen.append(path.name)
-        return row_groups.iterate_groups(path)
+        return row_groups.iterate_subgrids(path)
 
-    monkeypatch.setattr(filters, "iterate_groups", counted)
+    monkeypatch.setattr(filters, "iterate_subgrids", counted)
     return seen
 
 

@@ -27,6 +27,7 @@ from cryodata.build.dataset import Report
 from cryodata.errors import DatasetError, UsageError
 from cryodata.read.decode import Volumes, volumes_of
 from cryodata.read.hf import Voxels
+from tests.tampering import manifest_of, write_manifest
 
 Open = Callable[..., Any]
 Place = tuple[str, int, int, int]
@@ -726,8 +727,8 @@ def test_a_manifest_swapped_under_an_open_dataset_is_noticed(copied: Path) -> No
     sent = pickle.dumps(opened)
     manifest = copied / "versions/0.1.0.json"
     before = manifest.read_bytes()
-    after = before.replace(b'"license":"CC0-1.0"', b'"license":"CC0-1.1"')
-    manifest.write_bytes(after)
+    write_manifest(copied, {**manifest_of(copied), "license": "CC0-1.1"})
+    after = manifest.read_bytes()
     volumes_of.cache_clear()  # as in another process
 
     with pytest.raises(DatasetError) as caught:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import resource
 import shutil
@@ -11,10 +9,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from cryodata import load_dataset
@@ -22,6 +18,7 @@ from cryodata.build.dataset import Report
 from cryodata.build.verify import verify_version
 from cryodata.errors import DatasetError
 from cryodata.formats.versions import open_version
+from tests.tampering import replaced, rewrite
 
 Tamper = Callable[[Path], None]
 
@@ -61,29 +58,6 @@ def metadata_device(folder: Path) -> None:
 
 
 FILES = [link_outside, device, pipe, sparse, metadata_device]
-
-
-def rewrite(folder: Path, name: str, change: Callable[[pa.Table], pa.Table]) -> None:
-    """Change a table, and the manifest so that its hash fits."""
-    manifest = folder / "versions/0.1.0.json"
-    value = json.loads(manifest.read_bytes())
-    path = folder / value["tables"] / name
-    table = change(pq.ParquetFile(path).read())
-    pq.write_table(table, path, write_page_checksum=True)
-    raw = path.read_bytes()
-    value["files"][name] = {"bytes": len(raw), "sha256": hashlib.sha256(raw).hexdigest(), "rows": len(table)}
-    manifest.write_text(json.dumps(value), encoding="utf-8")
-
-
-def replaced(name: str, value: Any) -> Callable[[pa.Table], pa.Table]:
-    """The table with another value in one column of its first row."""
-
-    def change(table: pa.Table) -> pa.Table:
-        values = table[name].to_pylist()
-        values[0] = value
-        return table.set_column(table.schema.names.index(name), name, pa.array(values, table[name].type))
-
-    return change
 
 
 TABLES = [
