@@ -160,6 +160,17 @@ class Volumes:
         except DatasetError as error:
             raise DatasetError(f"entry {entry}: {error}") from None
 
+    def fetch(self, number: int) -> None:
+        """Have at hand what `decode_density` reads. Raises as it does for an object that is not what it should be."""
+        row = self.entries.slice(number, 1).to_pylist()[0]
+        where, paths = row["volume"], self._objects["path"]
+        self._open(f"{where}/zarr.json").close()
+        chunks = f"{where}/{array_path(self.opened.manifest.schema.density)}/c/"
+        place = self._place(chunks)
+        while place < len(paths) and paths[place].as_py().startswith(chunks):
+            self._open(paths[place].as_py()).close()
+            place += 1
+
     @cached_property
     def density_dtype(self) -> np.dtype[Any]:
         """In what densities are stored: in all volumes as in the first."""

@@ -22,6 +22,7 @@ from cryodata.core.balance import draws
 from cryodata.core.order import Block, EpochOrder
 from cryodata.core.subgrids import SubgridGrid
 from cryodata.formats.volume_reader import Boxes
+from cryodata.read.ahead import Ahead
 from cryodata.read.decode import volumes_of
 from cryodata.read.decoded import VolumeLabels
 from cryodata.read.kernels import Numbers
@@ -89,7 +90,7 @@ class Pool:
         self.source, self.sampling, self.order, self.streams, self.slots = source, sampling, order, streams, slots
         self.store, self._held = volumes_of(source.key), blocks_held(shared)
         self._threads = ThreadPoolExecutor(DECODE_THREADS, "cryodata-decode") if decodes_ahead() else None
-        self._since, self._lock = since, threading.Lock()
+        self._since, self._lock, self._ahead = since, threading.Lock(), Ahead(self.store)
         self._begun: dict[tuple[int, int], _Begun] = {}
         self._serving: dict[int, tuple[int, Served]] = {}
 
@@ -130,6 +131,8 @@ class Pool:
             stream, block, *self._samples(stream, block), self._since_in(stream, block)
         )
         places = range(len(begun.samples.volumes))
+        for number in range(block, min(block + 2, self.order.blocks(stream))) if self.source.density else ():
+            self._ahead.ask(self.source.volumes[self.order.volumes_of_block(stream, number)].tolist())
         if self._threads is None:
             begun.ahead = [None for _ in places]
             return
@@ -139,6 +142,7 @@ class Pool:
         """Stop decoding and let go of everything."""
         if sys.is_finalizing():  # threads have ended by then, and the system takes the rest
             return
+        self._ahead.close()
         if self._threads is not None:
             self._threads.shutdown(wait=True, cancel_futures=True)
         for key in list(self._begun):

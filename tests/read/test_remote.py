@@ -8,6 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +29,7 @@ from cryodata.build.dataset import Report
 from cryodata.cli import app
 from cryodata.errors import CryodataError, DatasetError, UsageError
 from cryodata.formats import store
+from cryodata.read import pool
 from cryodata.read.decode import volumes_of
 from cryodata.torch import SubgridStream
 from tests.servers import KEY, SECRET, FileServer, moto, rclone
@@ -147,6 +150,26 @@ def test_each_object_is_fetched_once_and_none_that_is_not_of_the_version(served:
     assert served.requests[len(first) :] == LATEST  # a new look at what the latest version is, and nothing else
 
 
+def test_the_maps_of_a_block_are_fetched_at_the_same_time(served: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More at a time than threads decode: what is waited for is the slowest answer, not their sum."""
+    under_way, most, answer, lock = [0], [0], served.answer, threading.Lock()
+
+    def slowly(request: Any, with_body: bool) -> None:
+        counts = "/density/c/" in request.path
+        with lock:
+            under_way[0] += counts
+            most[0] = max(most[0], under_way[0])
+        time.sleep(0.4 if counts else 0)
+        answer(request, with_body)
+        with lock:
+            under_way[0] -= counts
+
+    monkeypatch.setattr(served, "answer", slowly)
+    batches(root=served.url, streams=1, pool_volumes=3)
+
+    assert most[0] == 3 > pool.DECODE_THREADS
+
+
 def test_a_second_epoch_fetches_nothing(served: FileServer) -> None:
     stream = SubgridStream("simulated", split="train", batch_size=8, root=served.url)
     list(stream)
@@ -178,6 +201,8 @@ def test_workers_fetch_what_they_read_once(served: FileServer, simulated: Report
 
 READ = """
 import sys
+import threading
+import time
 from cryodata import load_dataset
 print(sum(float(row["density"].sum()) for row in load_dataset("simulated", split="train", streaming=True,
                                                                 root=sys.argv[1], revision="0.1.0")))
