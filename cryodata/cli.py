@@ -12,6 +12,7 @@ import click
 
 from cryodata import __version__, reports
 from cryodata.cli_build import DONE, FAILED, build
+from cryodata.cli_publish import diff, publish, pull
 from cryodata.console import MAX_ROWS, Console
 from cryodata.errors import CryodataError, SourceError, UsageError
 from cryodata.options import common
@@ -37,7 +38,8 @@ def app() -> None:
     """
 
 
-app.add_command(build)
+for command in (build, publish, pull, diff):
+    app.add_command(command)
 
 
 @app.command()

@@ -27,7 +27,7 @@ HOMES = {
     "isal": {"formats/inflate.py", "formats/mrc.py"},
     "gemmi": {"formats/records.py", "formats/structure.py", "prepare/potential.py"},
     "zarr": {"formats/volumes.py"},
-    "obstore": {"formats/store.py"},
+    "obstore": {"formats/bucket.py", "formats/store.py"},
     "numcodecs": {"formats/shards.py", "formats/volume_reader.py"},
     "datasets": {"read/features.py", "read/hf.py", "read/hf_examples.py"},
     "numba": {"prepare/around_kernels.py", "read/compiled.py"},
@@ -36,8 +36,8 @@ HOMES = {
     "torch": {"demo.py", "read/torch_device.py", "read/torch_ring.py", "read/torch_stream.py"},
     "llvmlite": {"read/compiled.py", "read/kernels.py"},
     "matplotlib": {"demo.py"},
-    "click": {"cli.py", "cli_build.py", "options.py"},
-    "rich": {"console.py", "reports.py"},
+    "click": {"cli.py", "cli_build.py", "cli_publish.py", "options.py"},
+    "rich": {"console.py", "reports.py", "reports_publish.py"},
 }
 
 CORE_MAY_IMPORT = {"numpy", "cryodata"} | set(sys.stdlib_module_names)

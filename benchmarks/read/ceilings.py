@@ -15,12 +15,13 @@ import torch
 from benchmarks.read.harness import Case, Loader, Setup
 from benchmarks.read.measure import main
 from benchmarks.read.source import ARRAYS, Batch
+from cryodata.formats.versions import open_dataset
 from cryodata.read import kernels
 from cryodata.read.buffers import Buffers
 from cryodata.read.memory import BATCHES_ALIVE
 from cryodata.read.plan import StreamPlan
 from cryodata.read.pool import Pool
-from cryodata.read.selection import checked_selection, open_dataset
+from cryodata.read.selection import checked_selection
 from cryodata.read.slots import OwnSlots
 from cryodata.read.sources import Sampling, SubgridSource
 from cryodata.read.stream import BatchReader

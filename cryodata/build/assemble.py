@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -191,14 +190,6 @@ def objects_table(objects: Iterable[FileDigest]) -> pa.Table:
     """A row per object of the version."""
     rows = [{"path": path, "bytes": size, "sha256": sha256} for path, size, sha256 in sorted(objects)]
     return pa.Table.from_pylist(rows, schema=OBJECTS)
-
-
-def write_latest(folder: Path, temporary: Path) -> None:
-    """Point the hint at the highest version."""
-    versions = list_versions(folder)
-    if versions:
-        (temporary / "latest").write_text(f'{{"version":"{versions[-1]}"}}\n', encoding="ascii")
-        os.replace(temporary / "latest", folder / "latest.json")
 
 
 def _write_atoms(made: Path, folder: Path, accepted: Sequence[tuple[Entry, Receipt]]) -> dict[str, int]:

@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
-from cryodata.build.assemble import gather, write_latest, write_version
+from cryodata.build.assemble import gather, write_version
 from cryodata.build.fetch import discard_models
 from cryodata.build.identify import Job
 from cryodata.build.provenance import provenance_path, write_provenance
@@ -22,6 +22,7 @@ from cryodata.build.workspace import remove_stale, temporary_folder
 from cryodata.core.entry import Entry, Rejection
 from cryodata.core.splits import assign
 from cryodata.errors import CryodataError, UsageError
+from cryodata.formats.latest import point_latest
 from cryodata.formats.manifest import Manifest
 
 
@@ -76,7 +77,7 @@ def build(request: Request, observe: Observe = lambda total, outcome: None, say:
         accepted = [entry for entry, _ in finished.accepted]
         splits = assign(accepted, seed=job.parameters["seed"], listed=known.listed, parent=known.units)
         manifest, created = write_version(job, builder, folder.name, version, finished, known.parent, splits, temporary)
-        write_latest(folder, temporary)
+        point_latest(folder, temporary / "latest")
         if created or not provenance_path(folder, version).exists():
             write_provenance(folder, temporary, version, request, began, outcomes)
     reused = sum(outcome.reused for outcome in outcomes.values())

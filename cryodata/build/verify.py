@@ -16,6 +16,7 @@ from cryodata.build.verify_tables import Objects, check_all_objects, check_count
 from cryodata.core.schema import Schema
 from cryodata.core.subgrids import SubgridGrid
 from cryodata.errors import DatasetError
+from cryodata.formats.partial import held_volumes
 from cryodata.formats.row_groups import group_of_volume, iterate_subgrids, read_points
 from cryodata.formats.tables import ATOMS, REJECTED, SUBGRIDS, check_entries, read_table, vectors
 from cryodata.formats.versions import DatasetVersion
@@ -54,10 +55,11 @@ def verify_version(
         entries = check_entries(read_table(opened.table("entries.parquet")), "entries.parquet")
         rejected = read_table(opened.table("rejected.parquet"), REJECTED)
         atoms = _atom_groups(opened)
+        held = held_volumes(opened)
     except DatasetError as error:
         return Verification({"manifest": opened.sha256}, (*faults, str(error)))
     check_counts(opened, entries, rejected, faults)
-    hashed = check_all_objects(opened, objects, entries, deep, faults)
+    hashed = check_all_objects(opened, objects, entries, held, faults, deep)
     recovered: list[float] = []
     unseen = set(range(len(entries)))
     observe(0, len(entries))
@@ -67,6 +69,8 @@ def verify_version(
             continue
         unseen.discard(number)
         row = entries.slice(number, 1).to_pylist()[0]
+        if held is not None and row["volume"] not in held:
+            continue
         try:
             points = read_points(*atoms[number]) if number in atoms else ATOMS.empty_table()
             recovered.append(_check_volume(opened, row, objects, points, subgrids, faults))
@@ -186,11 +190,12 @@ def _summary(
     sizes = sorted({tuple(size) for size in entries["voxel_size_xyz"].to_pylist()})
     shares = list(recovered)
     total = sum(size for size, _ in objects.values())
+    here = "" if held_volumes(opened) is None else " that this partial copy holds"
     return {
         "manifest": opened.sha256,
         "tables": f"{len(opened.manifest.files)} files, sha256 of each",
-        "objects": f"{len(objects):,} objects, {total / 1e6:,.1f} MB; sha256 of {hashed:,}, size of all",
-        "volumes": f"{len(entries):,} decoded: OME-Zarr 0.5 metadata, crc32c of every chunk, range, label voxels",
+        "objects": f"{len(objects):,} objects, {total / 1e6:,.1f} MB; sha256 of {hashed:,}, size of all{here}",
+        "volumes": f"{len(shares):,} decoded{here}: OME-Zarr 0.5 metadata, crc32c of every chunk, range, label voxels",
         "voxel size, A": ", ".join(" x ".join(f"{axis:g}" for axis in size) for size in sizes) or "none",
         "C-alphas recovered": f"{np.mean(shares):.2%} on average, {min(shares):.2%} at least" if shares else "none",
         "duplicates": "looked for by the hashes of map and model",

@@ -78,15 +78,25 @@ def check_counts(opened: DatasetVersion, entries: pa.Table, rejected: pa.Table, 
 
 
 def check_all_objects(
-    opened: DatasetVersion, objects: Objects, entries: pa.Table, deep: bool, faults: list[str]
+    opened: DatasetVersion,
+    objects: Objects,
+    entries: pa.Table,
+    held: frozenset[str] | None,
+    faults: list[str],
+    deep: bool,
 ) -> int:
-    """Every object there and as long as said; every volume named by its content. Returns how many were hashed."""
+    """Every object there and as long as said; every volume named by its content. Returns how many were hashed.
+
+    held: volumes that a partial copy should have; None for a whole one.
+    """
     hashed = 0
     by_volume: dict[str, list[FileDigest]] = {}
     for path, (size, sha256) in objects.items():
         volume, suffix, inner = path.partition(".zarr/")
         if suffix:
             by_volume.setdefault(f"{volume}.zarr", []).append((inner, size, sha256))
+            if held is not None and f"{volume}.zarr" not in held:
+                continue
         try:
             if not deep:
                 opened.check(path, size)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import tempfile
@@ -16,8 +15,12 @@ from urllib.parse import unquote, urlsplit
 from cryodata.core.layout import DATASET_NAME, is_version, manifest_path, version_key
 from cryodata.errors import DatasetError, UsageError
 from cryodata.formats.cache import Cache
+from cryodata.formats.latest import LATEST, named_version
 from cryodata.formats.manifest import MAX_MANIFEST_BYTES, list_versions, read_manifest
 from cryodata.formats.store import SCHEMES, Store
+
+PARTIAL = "partial"
+"folder of notes on versions of which a folder holds only some volumes"
 
 
 class Place(Protocol):
@@ -73,7 +76,8 @@ class LocalPlace:
         try:
             found = file.stat()
         except OSError as error:
-            raise DatasetError(f"{path}: {error.strerror}; expected {size:,} bytes in {self.folder}") from None
+            hint = "; the copy is partial: `cryodata pull` adds to it" if (self.folder / PARTIAL).is_dir() else ""
+            raise DatasetError(f"{path}: {error.strerror}; expected {size:,} bytes in {self.folder}{hint}") from None
         if not file.resolve().is_relative_to(self.folder.resolve()):
             raise DatasetError(f"{path}: a link that leads out of {self.folder}; do not trust the dataset")
         if not stat.S_ISREG(found.st_mode) or found.st_size != size:
@@ -104,12 +108,11 @@ class RemotePlace:
             found = (name.removesuffix(".json") for name in names if name.endswith(".json"))
             return sorted((version for version in found if is_version(version)), key=version_key)
         try:
-            latest = json.loads(self._small("latest.json"))["version"]
-            version_key(latest)
+            latest = named_version(self._small(LATEST))
         except FileNotFoundError:
             return []
-        except (ValueError, KeyError, TypeError, RecursionError):
-            raise DatasetError(f"{self.url}/latest.json: names no version") from None
+        if latest is None:
+            raise DatasetError(f"{self.url}/{LATEST}: names no version")
         return [latest]
 
     def manifest(self, version: str, sha256: str | None) -> bytes:

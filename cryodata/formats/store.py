@@ -34,6 +34,9 @@ ATTEMPTS, PAUSE = 4, 0.5
 STALL = 30.0
 "seconds without a byte after which a connection counts as broken"
 
+WRITE_STALL = 300.0
+"the same for an answer to what is being sent: 8 MiB on each of 16 connections that share 4 Mbit/s take as long"
+
 MAX_NAMES = 10_000
 "objects that a listing may name: a folder of versions has a few"
 
@@ -72,7 +75,7 @@ def _copy(url: str, path: str, file: int, most: int) -> tuple[int, str]:
 
     def once() -> tuple[int, str]:
         os.lseek(file, 0, os.SEEK_SET)
-        result, digest, done = obstore.get(_client(url), path), hashlib.sha256(), 0
+        result, digest, done = obstore.get(client_of(url), path), hashlib.sha256(), 0
         if result.meta["size"] > most:
             raise DatasetError(f"{path}: {result.meta['size']:,} bytes at {url}; expected {most:,} at most")
         for piece in result.stream(min_chunk_size=_PIECE):
@@ -86,20 +89,20 @@ def _copy(url: str, path: str, file: int, most: int) -> tuple[int, str]:
         os.ftruncate(file, done)
         return done, digest.hexdigest()
 
-    size, sha256 = _patiently(once, url, path)
+    size, sha256 = patiently(once, url, path)
     return size, sha256
 
 
 def _size(url: str, path: str) -> int:
     import obstore
 
-    return int(_patiently(lambda: obstore.head(_client(url), path)["size"], url, path))
+    return int(patiently(lambda: obstore.head(client_of(url), path)["size"], url, path))
 
 
 def _names(url: str, prefix: str) -> list[str]:
     import obstore
 
-    found = _patiently(lambda: obstore.list_with_delimiter(_client(url), prefix or None), url, prefix)
+    found = patiently(lambda: obstore.list_with_delimiter(client_of(url), prefix or None), url, prefix)
     paths = [item["path"] for item in found["objects"][:MAX_NAMES]] + list(found["common_prefixes"][:MAX_NAMES])
     return sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in paths)
 
@@ -107,8 +110,11 @@ def _names(url: str, prefix: str) -> list[str]:
 _ACTIONS: dict[str, Callable[..., Any]] = {"copy": _copy, "size": _size, "names": _names}
 
 
-def _patiently(action: Callable[[], Any], url: str, path: str) -> Any:
-    """Do it, and again after a transient fault."""
+def patiently(action: Callable[[], Any], url: str, path: str, doing: str = "read from") -> Any:
+    """Do it, and again after a transient fault. doing: for the message, such as "written to".
+
+    Raises FileNotFoundError if there is no such object, DatasetError for a fault that stays.
+    """
     from obstore.exceptions import BaseError
 
     for attempt in range(ATTEMPTS):
@@ -120,7 +126,7 @@ def _patiently(action: Callable[[], Any], url: str, path: str) -> Any:
             reason, final = _reason(error)
             if final or attempt + 1 == ATTEMPTS:
                 tries = "" if final else f" in {ATTEMPTS} tries"
-                raise DatasetError(f"{path}: can't be read from {url}{tries}: {reason}") from None
+                raise DatasetError(f"{path}: can't be {doing} {url}{tries}: {reason}") from None
         time.sleep(PAUSE * 2**attempt * (0.5 + random.random()))
 
 
@@ -130,7 +136,9 @@ def _reason(error: Exception) -> tuple[str, bool]:
     status = re.search(r"status code: ((\d{3})[A-Za-z -]*)", text)
     if status:
         code = int(status[2])
+        expired = re.search(r"<Code>(ExpiredToken|TokenRefreshRequired|RequestTimeTooSkewed)\b", text)
         hint = "; are the credentials in the environment right?" if code in (401, 403) else ""
+        hint = f" ({expired[1]}); renew the credentials in the environment" if expired else hint
         return f"the server answered {status[1].strip()}{hint}", 400 <= code < 500 and code not in (408, 429)
     if "Content-Length" in text:
         return "the server does not say how long it is", True
@@ -142,16 +150,21 @@ def _reason(error: Exception) -> tuple[str, bool]:
 
 
 @lru_cache(maxsize=16)
-def _client(url: str) -> Any:
-    """The connection pool of a URL. UsageError if the environment does not say all that it needs."""
+def client_of(url: str, writing: bool = False) -> Any:
+    """The connection pool of a URL. UsageError if the environment does not say all that it needs.
+
+    writing: an answer may take long, since what it answers must first arrive; and nothing is tried again behind the
+    back of whoever must know how often it was tried.
+    """
     from obstore.exceptions import BaseError
     from obstore.store import from_url
 
     endpoints = [url, *(os.environ.get(name, "") for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"))]
     plain = any(address.startswith("http://") for address in (endpoints if url.startswith("s3:") else endpoints[:1]))
-    options = {"connect_timeout": "10s", "read_timeout": timedelta(seconds=STALL), "timeout": "1h"}
+    stall = timedelta(seconds=WRITE_STALL if writing else STALL)
+    options = {"connect_timeout": "10s", "read_timeout": stall, "timeout": "1h"}
     backoff = {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=2), "base": 2}
-    retry = {"max_retries": 2, "backoff": backoff, "retry_timeout": timedelta(seconds=60)}
+    retry = {"max_retries": 0 if writing else 2, "backoff": backoff, "retry_timeout": timedelta(seconds=60)}
     # plain http is used if it was asked for, and https never turns into it
     options |= {"allow_http": True} if plain else {}
     try:

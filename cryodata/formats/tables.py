@@ -131,7 +131,7 @@ def check_entries(table: pa.Table, where: str) -> pa.Table:
 
 def check_objects(table: pa.Table, where: str) -> pa.Table:
     """The table of objects as readers need it: complete, sorted, sizes of at least 0."""
-    if any(table[name].null_count for name in OBJECTS.names) or np.any(table["bytes"].to_numpy() < 0):
+    if any(table[name].null_count for name in OBJECTS.names) or (pc.min(table["bytes"]).as_py() or 0) < 0:
         raise DatasetError(f"{where}: an object without path, size or hash")
     paths = table["path"].combine_chunks()
     if not pc.all(pc.less(paths[:-1], paths[1:]), min_count=0).as_py():  # readers look them up by halves

@@ -79,6 +79,17 @@ def open_version(
     return DatasetVersion(root, place, manifest, hashlib.sha256(raw).hexdigest())
 
 
+def open_dataset(name: str, revision: str | None, root: str | os.PathLike[str] | None) -> DatasetVersion:
+    """The version that a user names: NAME, NAME@VERSION, or the path or URL of the dataset's folder.
+
+    root: CRYODATA_ROOT or the user's cache if not given. Raises as `open_version` does.
+    """
+    if os.sep in name or name.startswith("~"):
+        above, last = os.path.split(name.rstrip(os.sep))
+        return open_version(above, last, revision)
+    return open_version(root or os.environ.get("CRYODATA_ROOT") or "~/.cache/cryodata", name, revision)
+
+
 def _unknown(root: str, place: Place, name: str, revision: str | None) -> UsageError:
     """The error for a name or version that is not there."""
     versions = place.versions()

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from cryodata.errors import UsageError
-from cryodata.formats.versions import DatasetVersion
+from cryodata.formats.versions import DatasetVersion, open_dataset
 from cryodata.read import hf
 from cryodata.read.arrow_table import arrow_file
 from cryodata.read.decode import Volumes, volumes_of
@@ -19,7 +19,6 @@ from cryodata.read.plan import StreamPlan
 from cryodata.read.selection import (
     Selection,
     checked_selection,
-    open_dataset,
     source_of,
     split_names,
     volumes_of_split,

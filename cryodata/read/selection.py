@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from cryodata.core.balance import Balance
 from cryodata.core.subgrids import SubgridGrid
 from cryodata.errors import UsageError
 from cryodata.formats.tables import ATOMS, SUBGRIDS
-from cryodata.formats.versions import DatasetVersion, open_version
+from cryodata.formats.versions import DatasetVersion
 from cryodata.prepare.rules import LabelRule
 from cryodata.read.columns import array_columns, check_volumes_fit
 from cryodata.read.decode import VersionKey, Volumes, volumes_of
@@ -39,14 +38,6 @@ class Selection:
     columns: tuple[str, ...]
     keep: Any
     "pyarrow expression, or None"
-
-
-def open_dataset(name: str, revision: str | None, root: str | os.PathLike[str] | None) -> DatasetVersion:
-    """The version that a user names: NAME, NAME@VERSION, or the path or URL of the dataset's folder."""
-    if os.sep in name or name.startswith("~"):
-        above, last = os.path.split(name.rstrip(os.sep))
-        return open_version(above, last, revision)
-    return open_version(root or os.environ.get("CRYODATA_ROOT") or "~/.cache/cryodata", name, revision)
 
 
 def split_names(opened: DatasetVersion, scheme: str | None) -> tuple[str, tuple[str, ...]]:

@@ -10,12 +10,13 @@ import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from cryodata.errors import UsageError
+from cryodata.formats.versions import open_dataset
 from cryodata.read import kernels, shared
 from cryodata.read.buffers import Layout, placed
 from cryodata.read.decode import volumes_of
 from cryodata.read.memory import Memory
 from cryodata.read.plan import StreamPlan, check_whole, checked_state
-from cryodata.read.selection import checked_balance, checked_selection, open_dataset, source_of, volumes_of_split
+from cryodata.read.selection import checked_balance, checked_selection, source_of, volumes_of_split
 from cryodata.read.shared import SharedMemory
 from cryodata.read.slots import fills_of
 from cryodata.read.sources import Sampling, SubgridSource

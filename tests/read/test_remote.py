@@ -91,7 +91,7 @@ def root(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.setenv("AWS_REGION", "us-east-1")
-    store._client.cache_clear()
+    store.client_of.cache_clear()
     return "s3://maps/some/prefix"
 
 
@@ -351,7 +351,7 @@ def test_a_wrong_key_is_said_and_none_is_shown(buckets: dict[str, str], monkeypa
     wrong = {"AWS_ENDPOINT_URL": buckets["rclone"], "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": "wrong-secret"}
     for name, value in {**wrong, "AWS_REGION": "us-east-1"}.items():
         monkeypatch.setenv(name, value)
-    store._client.cache_clear()
+    store.client_of.cache_clear()
 
     with pytest.raises(DatasetError) as caught:
         load_dataset("simulated@0.1.0", split="train", root="s3://maps/some/prefix")
