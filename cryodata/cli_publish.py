@@ -52,7 +52,7 @@ def publish(dataset: str, to: str, single_publisher: bool, dry_run: bool, root: 
 @click.argument("dataset", metavar="NAME[@V]")
 @click.option("--to", type=Root(remote=False), metavar="DIR", required=True, help="Root that gets the copy.")
 @click.option("--split", "splits", multiple=True, metavar="SPLIT", help="Only the volumes of a split; may be repeated.")
-@click.option("--split-by", "scheme", metavar="SCHEME", default="", help="Scheme of the splits: sequence, id, ...")
+@click.option("--split-by", "scheme", metavar="SCHEME", default="", help="Scheme of the splits, such as id.")
 @click.option(
     "--ids",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
