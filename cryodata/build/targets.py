@@ -212,7 +212,9 @@ def opened_target(root: str, name: str, dry_run: bool, single_publisher: bool) -
     """The place of a dataset below a normal root, ready to be written, or with `dry_run` only looked at."""
     if is_remote(root):
         bucket = BucketTarget(f"{root}/{name}")
-        if not dry_run:
+        if dry_run:
+            bucket.bucket.listed("versions/")  # is there such a bucket?
+        else:
             bucket.probe(single_publisher)
         yield bucket
     elif dry_run:

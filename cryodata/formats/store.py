@@ -67,7 +67,10 @@ class Store:
         """Names of the objects and folders directly in a folder, sorted; None where a store can't list (http)."""
         if self.url.startswith("http"):
             return None
-        return [str(name) for name in _do("names", self.url, prefix)]
+        try:
+            return [str(name) for name in _do("names", self.url, prefix)]
+        except FileNotFoundError:
+            raise DatasetError(f"{self.url}: no such bucket or container") from None
 
 
 def _copy(url: str, path: str, file: int, most: int) -> tuple[int, str]:
@@ -124,6 +127,8 @@ def patiently(action: Callable[[], Any], url: str, path: str, doing: str = "read
             raise FileNotFoundError(path) from None
         except (BaseError, ValueError) as error:
             reason, final = _reason(error)
+            if "answered 404" in reason:  # of a listing: there is no such bucket
+                raise FileNotFoundError(path) from None
             if final or attempt + 1 == ATTEMPTS:
                 tries = "" if final else f" in {ATTEMPTS} tries"
                 raise DatasetError(f"{path}: can't be {doing} {url}{tries}: {reason}") from None
