@@ -12,6 +12,7 @@ import click
 
 from cryodata import __version__, reports
 from cryodata.cli_build import DONE, FAILED, build
+from cryodata.cli_doors import export, serve
 from cryodata.cli_publish import diff, publish, pull
 from cryodata.console import MAX_ROWS, Console
 from cryodata.errors import CryodataError, SourceError, UsageError
@@ -38,7 +39,7 @@ def app() -> None:
     """
 
 
-for command in (build, publish, pull, diff):
+for command in (build, publish, pull, diff, serve, export):
     app.add_command(command)
 
 
@@ -107,12 +108,17 @@ def list_(root: str, as_json: bool) -> int:
 
 @app.command()
 @click.argument("dataset", metavar="NAME[@V]")
+@click.option("--card", is_flag=True, help="Show the whole dataset card instead.")
 @common(remote=True)
-def info(dataset: str, root: str, as_json: bool) -> int:
-    """Show what a version holds: entries, splits, arrays, rejections, recipe."""
+def info(dataset: str, card: bool, root: str, as_json: bool) -> int:
+    """Show what a version holds: entries, splits, arrays, rejections, recipe.
+
+    --card has more: figures of the validation, faults of the recipe, what changed since the parent version, what every
+    column means, and what to cite. On a terminal it is set; elsewhere it comes as Markdown.
+    """
     from cryodata.formats.versions import open_version
 
-    reports.info(Console(as_json), open_version(root, dataset))
+    reports.info(Console(as_json), open_version(root, dataset), card)
     return DONE
 
 

@@ -96,6 +96,15 @@ class Console:
         """A table."""
         self.out.print(table)
 
+    def markdown(self, text: str) -> None:
+        """A text in Markdown, set on a terminal and as it is elsewhere."""
+        if not self.out.is_terminal:
+            self.print(text)
+            return
+        from rich.markdown import Markdown
+
+        self.out.print(Markdown(text, code_theme="bw"), soft_wrap=False)
+
     def pairs(self, rows: Mapping[str, str]) -> None:
         """A table of two columns, without a head."""
         table = Table(box=None, show_header=False, pad_edge=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from cryodata.build.builder import Builder
     from cryodata.build.dataset import PartReport, Report
+    from cryodata.build.export import Exported
     from cryodata.build.garbage import Garbage
     from cryodata.build.plan import Plan
     from cryodata.build.verify import Verification
@@ -145,11 +147,45 @@ def datasets(console: Console, root: str, found: Mapping[str, Sequence[str]]) ->
     console.pairs({name: ", ".join(versions) for name, versions in found.items()})
 
 
-def info(console: Console, opened: DatasetVersion) -> None:
-    """One version."""
-    manifest = opened.manifest
+def serving(console: Console, root: Path, url: str, found: Mapping[str, Sequence[str]]) -> None:
+    """Where a root is served; printed before the first request is answered."""
     if console.as_json:
-        console.show_json({**json.loads(manifest.to_bytes()), "folder": str(opened.place), "sha256": opened.sha256})
+        console.show_json({"root": str(root), "url": url, "datasets": found})
+        sys.stdout.flush()
+        return
+    console.print(f"serving {root} at {url}, read only; Ctrl-C ends it")
+    console.pairs({name: ", ".join(versions) for name, versions in found.items()})
+    name = next(iter(found), "NAME")
+    console.print(f"in a browser: {url}/ lists the maps, with links into Neuroglancer")
+    console.print(f'in Python:    load_dataset("{name}", split="train", streaming=True, root="{url}")')
+    sys.stdout.flush()
+
+
+def exported(console: Console, title: str, result: Exported) -> None:
+    """What was written, and what to do with it."""
+    if console.as_json:
+        console.show_json({**asdict(result), "folder": str(result.folder)})
+        return
+    console.print(f"{title} is in {result.folder}")
+    console.pairs(
+        {
+            "size": _megabytes(result.bytes),
+            "files": f"{result.files:,} in the folder; {result.reused:,} were there before",
+            "next": result.advice,
+        }
+    )
+
+
+def info(console: Console, opened: DatasetVersion, with_card: bool) -> None:
+    """One version; with_card: its dataset card."""
+    manifest = opened.manifest
+    card = opened.table("README.md").read_text(encoding="utf-8") if with_card else ""
+    if console.as_json:
+        known = {**json.loads(manifest.to_bytes()), "folder": str(opened.place), "sha256": opened.sha256}
+        console.show_json({**known, "card": card} if with_card else known)
+        return
+    if with_card:
+        console.markdown(card.partition("\n---\n")[2].strip())
         return
     console.print(f"{manifest.name}@{manifest.version} in {opened.place}")
     console.pairs(_facts(manifest, opened))
@@ -158,7 +194,7 @@ def info(console: Console, opened: DatasetVersion) -> None:
         classes = " ".join(f"{item.name}={item.value}" for item in array.classes)
         table.add_row(array.name, array.role, array.dtype, f"{array.minimum:g}..{array.maximum:g}", classes)
     console.table(table)
-    console.print(f"card: {opened.table('README.md')}")
+    console.print(f"card: cryodata info {manifest.name}@{manifest.version} --card")
     console.print(f'use:  load_dataset("{manifest.name}", split="train", streaming=True, root="{opened.root}")')
 
 

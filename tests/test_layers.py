@@ -17,6 +17,7 @@ BELOW = {
     "prepare": {"core", "errors"},
     "formats": {"core", "errors"},
     "build": {"prepare", "formats", "core", "errors"},
+    "serve": {"formats", "core", "errors"},
     "read": {"prepare", "formats", "core", "errors"},
     "baseline": {"build", "read", "prepare", "formats", "core", "errors"},
 }
@@ -36,7 +37,7 @@ HOMES = {
     "torch": {"demo.py", "read/torch_device.py", "read/torch_ring.py", "read/torch_stream.py"},
     "llvmlite": {"read/compiled.py", "read/kernels.py"},
     "matplotlib": {"demo.py"},
-    "click": {"cli.py", "cli_build.py", "cli_publish.py", "options.py"},
+    "click": {"cli.py", "cli_build.py", "cli_doors.py", "cli_publish.py", "options.py"},
     "rich": {"console.py", "reports.py", "reports_publish.py"},
 }
 

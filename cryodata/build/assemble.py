@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from cryodata.build.builder import Builder
+from cryodata.build.describe import describe
 from cryodata.build.identify import Job
 from cryodata.build.place import place_folder
 from cryodata.build.receipts import Receipt, read_atoms, read_subgrids
@@ -19,7 +20,6 @@ from cryodata.core.entry import Entry, Rejection, is_content
 from cryodata.core.layout import FileDigest, tables_path, tree_digest, version_key
 from cryodata.core.schema import Schema
 from cryodata.core.splits import DEFAULT_SCHEME, SCHEMES, resolution_bin, split_names
-from cryodata.formats.card import render_card
 from cryodata.formats.manifest import (
     Manifest,
     TableFile,
@@ -128,7 +128,7 @@ def write_version(
         files={},
         license=builder.license_of([entry for entry, _ in finished.accepted]),
     )
-    (made / "README.md").write_text(render_card(manifest, sorted(rows)), encoding="utf-8")
+    describe(made, folder, manifest, entries)
     digests = [file_digest(path, path.name) for path in sorted(made.iterdir())]
     tables = tables_path(tree_digest(digests))
     objects = [(f"{tables}/{path}", size, sha256) for path, size, sha256 in digests]

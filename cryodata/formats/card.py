@@ -1,18 +1,21 @@
-"""The dataset card: a template filled from the manifest."""
+"""The dataset card: a template filled from the manifest and from what was counted."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from string import Template
 from typing import Any
 
+from cryodata.core.layout import FORMAT_VERSION
 from cryodata.core.schema import ArraySpec
+from cryodata.formats.citation import PACKAGE, UNKNOWN, bibtex, origin_of
+from cryodata.formats.column_texts import ATOM_TEXTS, OBJECT_TEXTS, REJECTED_TEXTS, SUBGRID_TEXTS, entry_texts
 from cryodata.formats.manifest import Manifest
+from cryodata.formats.summary import Changes, Summary
 
-PACKAGE = "cryodata_cards"
-
-HUB_LICENSES = {"CC0-1.0": "cc0-1.0", "CC-BY-4.0": "cc-by-4.0", "Apache-2.0": "apache-2.0"}
+HUB_LICENSES = {"CC0-1.0": "cc0-1.0", "CC-BY-4.0": "cc-by-4.0", "Apache-2.0": "apache-2.0", UNKNOWN: "unknown"}
 "what the Hugging Face Hub calls a licence; others are `other` there"
 
 SIZE_CATEGORIES = (
@@ -21,64 +24,118 @@ SIZE_CATEGORIES = (
     (10**5, "10K<n<100K"),
     (10**6, "100K<n<1M"),
     (10**7, "1M<n<10M"),
+    (10**8, "10M<n<100M"),
+    (10**9, "100M<n<1B"),
 )
 
+TAGS = ("cryo-em", "protein-structure", "density-map", "biology", "croissant")
 
-def render_card(manifest: Manifest, files: Sequence[str]) -> str:
-    """README.md of a version, with the YAML header that the Hub reads. files: names of its table files."""
+MAX_IDS = 20
+"entries that are listed one by one"
+
+
+def render_card(manifest: Manifest, summary: Summary, changes: Changes | None, files: Sequence[str]) -> str:
+    """README.md of a version, with the YAML header that the Hub reads.
+
+    changes: against the parent; None for a first version. files: names of its table files.
+    """
     folder = resources.files(PACKAGE)
-    about, _, recipe = _own_text(manifest.builder).partition("<!-- recipe -->")
+    about, recipe = own_text(manifest.builder)
     counts = manifest.counts
     total = sum(counts["subgrids"].values())
+    schema = manifest.schema
     return Template((folder / "template.md").read_text(encoding="utf-8")).substitute(
         name=manifest.name,
         pretty_name=manifest.name,
         version=manifest.version,
+        license=manifest.license,
         hub_license=HUB_LICENSES.get(manifest.license, "other"),
-        size_category=next((name for limit, name in SIZE_CATEGORIES if total < limit), "n>10M"),
+        tags="\n".join(f"- {tag}" for tag in TAGS),
+        size_category=next((name for limit, name in SIZE_CATEGORIES if total < limit), "1B<n<10B"),
         configs=_configs(manifest, files),
-        about=about.strip(),
-        recipe_text=recipe.strip(),
+        about=about,
+        recipe_text=recipe or "Not described.",
         builder=manifest.builder,
         recipe=manifest.recipe,
         revision=manifest.revision,
+        format=FORMAT_VERSION,
         parent=manifest.parent or "none",
         box=manifest.box,
         core=manifest.core,
         entries=f"{counts['entries']:,}",
-        entries_by_split=_tally(counts["entries_by_split"]),
-        entries_by_resolution=_tally(counts["entries_by_resolution"]),
-        rejected=_tally(counts["rejected"]),
+        splits=splits_table(summary),
+        rejected=tally(counts["rejected"]),
         voxels=f"{counts['voxels']:,}",
         volume_bytes=f"{counts['volume_bytes'] / 1e6:,.1f} MB",
-        subgrids=_tally(counts["subgrids"]),
-        atoms=_tally(counts["atoms"]),
-        arrays=_arrays(manifest.schema.arrays),
-        facts="\n".join(f"* `{fact.name}` ({fact.dtype}): {fact.description}" for fact in manifest.schema.facts),
+        subgrids=tally(counts["subgrids"]),
+        atoms=tally(counts["atoms"]),
+        arrays=_arrays(schema.arrays),
+        labels=_labels(summary),
+        facts=_facts(manifest, summary),
+        entry_columns=_columns(entry_texts(schema)),
+        atom_columns=_columns(ATOM_TEXTS),
+        subgrid_columns=_columns(SUBGRID_TEXTS),
+        rejected_columns=_columns(REJECTED_TEXTS),
+        object_columns=_columns(OBJECT_TEXTS),
+        changes=_changes(changes),
+        citation=_citation(manifest.builder),
         parameters="\n".join(f"* `{name}`: {value}" for name, value in sorted(manifest.parameters.items())),
     )
 
 
-def _own_text(builder: str) -> str:
-    """What a builder says of its dataset; a builder of somebody's own has no card here."""
+def own_text(builder: str) -> tuple[str, str]:
+    """What a builder says of its dataset and of its recipe; a builder of somebody's own has no card here."""
     file = resources.files(PACKAGE) / f"{builder}.md"
-    return file.read_text(encoding="utf-8") if file.is_file() else f"Made by the builder `{builder}`."
+    text = file.read_text(encoding="utf-8") if file.is_file() else f"Made by the builder `{builder}`."
+    about, _, recipe = text.partition("<!-- recipe -->")
+    return about.strip(), recipe.strip()
+
+
+def splits_table(summary: Summary) -> str:
+    """Entries by split and bin of resolution."""
+    bins = sorted({name for counts in summary.by_split.values() for name in counts}, key=_bin_order)
+    rows = [
+        [split, *(f"{counts.get(name, 0):,}" for name in bins), f"{sum(counts.values()):,}"]
+        for split, counts in sorted(summary.by_split.items())
+    ]
+    return _table(["split", *bins, "all"], rows) if rows else "No entries."
+
+
+def tally(counts: Mapping[str, Any]) -> str:
+    """Counts in a line."""
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items() if count) or "none"
+
+
+def _bin_order(name: str) -> tuple[bool, str]:
+    return not name.startswith("["), name
 
 
 def _configs(manifest: Manifest, files: Sequence[str]) -> str:
-    """Hub configurations: the tables as they lie beside the card."""
+    """Hub configurations: each table with its files."""
     lines = ["- config_name: subgrids", "  default: true", "  data_files:"]
     for split in manifest.schemes[manifest.default_scheme]:
         if manifest.counts["subgrids"][split]:
             lines += [f"  - split: {split}", f"    path: subgrids-{split}-*.parquet"]
+    if not any(manifest.counts["subgrids"].values()):  # the Hub takes no configuration without a file
+        lines += ["  - split: train", "    path: subgrids-train-*.parquet"]
     for name in ("entries", "atoms"):
         path = f"{name}.parquet" if f"{name}.parquet" in files else f"{name}-*.parquet"
         lines += [f"- config_name: {name}", f"  data_files: {path}"]
     return "\n".join(lines)
 
 
-def _tally(counts: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in counts.items() if count) or "none"
+def relocated(card: str, folder: str) -> str:
+    """The card as it stands above its tables: the header names them below `folder`."""
+    header, mark, rest = card.partition("\n---\n")
+    header = re.sub(r"^( +path: | +data_files: )(?=\S+\.parquet$)", rf"\g<1>{folder}/", header, flags=re.MULTILINE)
+    return header + mark + rest
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown, columns of numbers to the right."""
+    numbers = [all(row[i].replace(",", "").isdecimal() for row in rows) for i in range(len(head))]
+    lines = [head, ["---:" if is_number else "---" for is_number in numbers], *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def _arrays(arrays: Sequence[ArraySpec]) -> str:
@@ -90,3 +147,43 @@ def _arrays(arrays: Sequence[ArraySpec]) -> str:
             + (f". Classes: {classes}" if classes else "")
         )
     return "\n".join(lines)
+
+
+def _labels(summary: Summary) -> str:
+    rows = [
+        [label, name, *(f"{counts[state]:,}" for state in ("model", "written", "lost", "outside"))]
+        for label, classes in summary.labels.items()
+        for name, counts in classes.items()
+    ]
+    return _table(["label", "class", "in the models", "written", "lost", "outside"], rows) if rows else "No labels."
+
+
+def _facts(manifest: Manifest, summary: Summary) -> str:
+    rows = [
+        [f"`{fact.name}`", fact.description, summary.facts[fact.name]]
+        for fact in manifest.schema.facts
+        if fact.name in summary.facts
+    ]
+    return _table(["column", "meaning", "found"], rows) if rows else "Nothing."
+
+
+def _columns(texts: Mapping[str, str]) -> str:
+    return _table(["column", "meaning"], [[f"`{name}`", text] for name, text in texts.items()])
+
+
+def _changes(changes: Changes | None) -> str:
+    if changes is None:
+        return "The first version, or one that names no parent."
+    lines = [f"Against {changes.parent}: {changes.kept:,} entries have the same volume."]
+    for word, ids in (("added", changes.added), ("removed", changes.removed), ("changed", changes.changed)):
+        if ids:
+            more = f" and {len(ids) - MAX_IDS:,} more" if len(ids) > MAX_IDS else ""
+            lines.append(f"* {word} ({len(ids):,}): {', '.join(ids[:MAX_IDS])}{more}")
+    return "\n".join([lines[0], "", *lines[1:]]).strip()
+
+
+def _citation(builder: str) -> str:
+    references = origin_of(builder).references
+    if not references:
+        return "Nothing is to be cited but cryodata itself; `CITATION.cff` says so to programs."
+    return "\n\n".join(f"```bibtex\n{bibtex(reference)}\n```" for reference in references)

@@ -17,6 +17,7 @@ from cryodata.errors import DatasetError, UsageError
 from cryodata.formats.cache import Cache
 from cryodata.formats.latest import LATEST, named_version
 from cryodata.formats.manifest import MAX_MANIFEST_BYTES, list_versions, read_manifest
+from cryodata.formats.packed import Objects
 from cryodata.formats.store import SCHEMES, Store
 
 PARTIAL = "partial"
@@ -91,6 +92,7 @@ class RemotePlace:
     def __init__(self, url: str) -> None:
         self.url = url
         self._store = Store(url)
+        self._objects = Objects(self._store)
         self._held: dict[str, FileIO] = {}
         weakref.finalize(self, _close_all, self._held)
 
@@ -129,7 +131,7 @@ class RemotePlace:
     def check(self, path: str, size: int) -> None:
         """DatasetError unless there is an object of this size."""
         try:
-            found = self._store.size(path)
+            found = self._objects.size(path)
         except FileNotFoundError:
             raise DatasetError(f"{path}: missing at {self.url}; expected {size:,} bytes") from None
         if found != size:
@@ -150,7 +152,7 @@ class RemotePlace:
     def _open(self, path: str, size: int, sha256: str, hold: bool) -> FileIO:
         def fill(file: int) -> tuple[int, str]:
             try:
-                return self._store.copy(path, file, size)
+                return self._objects.copy(path, file, size)
             except FileNotFoundError:
                 raise DatasetError(
                     f"{path}: missing at {self.url}; expected {size:,} bytes with sha256 {sha256}"

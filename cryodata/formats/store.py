@@ -59,6 +59,16 @@ class Store:
         size, sha256 = _do("copy", self.url, path, file, most)
         return int(size), str(sha256)
 
+    def copy_part(self, path: str, file: int, first: int, count: int) -> tuple[int, str]:
+        """Copy some bytes of an object over a file. Returns their number and sha256; raises as `copy` does."""
+        count, sha256, _ = _do("copy_part", self.url, path, file, first, count)
+        return int(count), str(sha256)
+
+    def copy_tail(self, path: str, file: int, count: int) -> int:
+        """Copy the last `count` bytes of an object over a file, or all if it is shorter. Returns its length."""
+        *_, size = _do("copy_part", self.url, path, file, -count, count)
+        return int(size)
+
     def size(self, path: str) -> int:
         """Bytes of an object. Raises as `copy` does."""
         return int(_do("size", self.url, path))
@@ -96,6 +106,30 @@ def _copy(url: str, path: str, file: int, most: int) -> tuple[int, str]:
     return size, sha256
 
 
+def _copy_part(url: str, path: str, file: int, first: int, count: int) -> tuple[int, str, int]:
+    """Number and sha256 of the bytes that were copied, and the length of the object; a negative `first` counts from
+    its end."""
+    import obstore
+
+    def once() -> tuple[int, str, int]:
+        os.lseek(file, 0, os.SEEK_SET)
+        span = {"suffix": count} if first < 0 else (first, first + count)
+        result, digest, done = obstore.get(client_of(url), path, options={"range": span}), hashlib.sha256(), 0
+        for piece in result.stream(min_chunk_size=_PIECE):
+            view = memoryview(piece)
+            done += len(view)
+            if done > count:
+                raise DatasetError(f"{path}: more than the {count:,} bytes that {url} was asked for")
+            digest.update(view)
+            while view:
+                view = view[os.write(file, view) :]
+        os.ftruncate(file, done)
+        return done, digest.hexdigest(), int(result.meta["size"])
+
+    done, sha256, size = patiently(once, url, path)
+    return done, sha256, size
+
+
 def _size(url: str, path: str) -> int:
     import obstore
 
@@ -110,7 +144,7 @@ def _names(url: str, prefix: str) -> list[str]:
     return sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in paths)
 
 
-_ACTIONS: dict[str, Callable[..., Any]] = {"copy": _copy, "size": _size, "names": _names}
+_ACTIONS: dict[str, Callable[..., Any]] = {"copy": _copy, "copy_part": _copy_part, "size": _size, "names": _names}
 
 
 def patiently(action: Callable[[], Any], url: str, path: str, doing: str = "read from") -> Any:
@@ -180,9 +214,9 @@ def client_of(url: str, writing: bool = False) -> Any:
         raise UsageError(f"no store can be opened at {url}: {reason}; are address and environment right?") from None
 
 
-def _do(action: str, url: str, path: str, file: int | None = None, most: int | None = None) -> Any:
+def _do(action: str, url: str, path: str, file: int | None = None, *numbers: int) -> Any:
     """Do a request here, or where a fork forbids that, in a process of its own."""
-    arguments = [url, path] if file is None else [url, path, file, most]
+    arguments = [url, path] if file is None else [url, path, file, *numbers]
     if os.getpid() == _IMPORTED_IN:
         return _ACTIONS[action](*arguments)
     # without the work of `site`, a third faster; what it would have found is in the path already

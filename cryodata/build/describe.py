@@ -1,0 +1,40 @@
+"""What tells people and programs about the tables of a version: card, Croissant, citation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from cryodata.formats.card import render_card
+from cryodata.formats.citation import render_citation
+from cryodata.formats.croissant import render_croissant
+from cryodata.formats.manifest import Manifest
+from cryodata.formats.summary import Changes, compare, summarize
+from cryodata.formats.tables import file_digest, read_table
+from cryodata.formats.versions import open_version
+
+FILES = ("README.md", "croissant.json", "CITATION.cff")
+
+
+def describe(made: Path, folder: Path, manifest: Manifest, entries: pa.Table) -> None:
+    """Write these files beside the tables in `made`. folder: of the dataset, where the parent version is."""
+    tables = [file_digest(path, path.name) for path in sorted(made.iterdir())]
+    changes = _changes(folder, manifest, entries)
+    names = [path for path, *_ in tables]
+    texts = (
+        render_card(manifest, summarize(entries, manifest.schema), changes, names),
+        render_croissant(manifest, tables, entries.schema),
+        render_citation(manifest),
+    )
+    for file, text in zip(FILES, texts, strict=True):
+        (made / file).write_text(text, encoding="utf-8")
+
+
+def _changes(folder: Path, manifest: Manifest, entries: pa.Table) -> Changes | None:
+    """What became of the parent's entries; None without a parent."""
+    if manifest.parent is None:
+        return None
+    parent = open_version(folder.parent, manifest.name, manifest.parent)
+    before = read_table(parent.table("entries.parquet"), columns=["entry_id", "volume"])
+    return compare(manifest.parent, before, entries)

@@ -1,0 +1,89 @@
+"""`cryodata serve` and `cryodata export`: doors to what was built, for viewers, browsers and other tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cryodata import reports
+from cryodata.build.export import FORMATS
+from cryodata.console import Console
+from cryodata.options import Root, common
+
+DONE = 0
+"exit code"
+
+
+@click.command()
+@click.argument("folder", required=False, metavar="[ROOT]", type=Root(remote=False))
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes any free one.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen at; 0.0.0.0 lets other machines read, without any password.",
+)
+@common(remote=False)
+def serve(folder: Path | None, port: int, host: str, root: Path, as_json: bool) -> int:
+    """Serve the datasets below a root over http, read only, until Ctrl-C: for browsers, viewers and Python.
+
+    Only what versions are made of is served: not sources, receipts or anything else that lies there. Any web page
+    that is open in a browser of this machine can read it, too: viewers need that. The page at the address that is
+    printed lists the maps with links into Neuroglancer, which then reads from this machine.
+
+    \b
+    cryodata serve
+    cryodata serve /data/maps --port 0
+    load_dataset("cryo2struct", root="http://127.0.0.1:8000")
+    """
+    from cryodata.formats.places import list_datasets
+    from cryodata.serve.server import serve as listen
+
+    root = (folder or root).resolve()
+    if not root.is_dir():
+        raise click.BadParameter(f"Directory '{root}' does not exist.", param_hint="ROOT")
+    console = Console(as_json)
+    with listen(root, host, port) as server:
+        reports.serving(console, root, server.url, list_datasets(str(root)))
+        try:
+            server.serve_forever(poll_interval=0.2)
+        except KeyboardInterrupt:
+            console.say("stopped")
+    return DONE
+
+
+@click.command()
+@click.argument("dataset", metavar="NAME[@V]")
+@click.option(
+    "--format",
+    "layout",
+    type=click.Choice(FORMATS),
+    required=True,
+    help="hub: a repository of the Hugging Face Hub, a file a volume.",
+)
+@click.option(
+    "--to", type=click.Path(path_type=Path, file_okay=False), required=True, metavar="DIR", help="Folder to write into."
+)
+@common(remote=True)
+def export(dataset: str, layout: str, to: Path, root: str, as_json: bool) -> int:
+    """Write a version into a folder in the layout of something else.
+
+    Every object is checked against its hash on the way. Killed, the same command goes on; what is there already is not
+    written twice, and further versions go into the same folder.
+
+    \b
+    cryodata export cryo2struct@1.0.0 --format hub --to repository
+    hf upload-large-folder OWNER/REPOSITORY repository --repo-type dataset
+    load_dataset("cryo2struct", root="https://huggingface.co/datasets/OWNER/REPOSITORY/resolve/main")
+    """
+    from cryodata.build.export import export_version
+    from cryodata.formats.versions import open_version
+
+    console = Console(as_json)
+    opened = open_version(root, dataset)
+    title = f"{opened.manifest.name}@{opened.manifest.version}"
+    with console.steps(f"exporting {title}") as observe:
+        exported = export_version(opened, to.resolve(), layout, observe)
+    reports.exported(console, title, exported)
+    return DONE
