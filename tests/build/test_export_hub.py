@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
+from torch.utils.data import DataLoader
 
 from cryodata import load_dataset
 from cryodata.build.dataset import Report
@@ -25,6 +26,7 @@ from cryodata.formats import store
 from cryodata.formats.versions import open_version
 from cryodata.formats.volumes import folder_files
 from cryodata.read.decode import volumes_of
+from cryodata.torch import SubgridStream
 from tests.build.hub_server import Hub, hub
 
 
@@ -92,6 +94,17 @@ def test_of_a_volume_just_the_ranges_that_are_needed_are_asked_for(served: Hub) 
     assert all(ranges)
     # once it is known that volumes are archives, nothing else is looked for
     assert len(missed) == 1
+
+
+def test_forked_workers_read_it_too(simulated: Report, served: Hub) -> None:
+    def batches(root: str | Path) -> list[Any]:
+        stream = SubgridStream("simulated", split="validation", batch_size=8, seed=1, root=root)
+        return list(DataLoader(stream, batch_size=None, num_workers=1, multiprocessing_context="fork"))
+
+    here, there = batches(simulated.folder.parent), batches(served.root)
+
+    assert len(here) == len(there) > 1
+    assert all(np.array_equal(one["density"], other["density"]) for one, other in zip(here, there, strict=True))
 
 
 def test_verify_reads_every_byte_through_the_hub(served: Hub) -> None:
