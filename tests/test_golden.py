@@ -11,10 +11,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from click.testing import CliRunner
 
 from cryodata import load_dataset
 from cryodata.build.dataset import Request, build
+from cryodata.build.export import export_version
 from cryodata.build.verify import verify_version
+from cryodata.cli import app
 from cryodata.formats.versions import open_version
 from cryodata.formats.volumes import folder_files
 
@@ -40,6 +43,17 @@ def test_the_golden_dataset_gives_the_examples_that_it_gave() -> None:
     }
     assert totals == EXPECTED["label sums"]
     assert round(float(sum(item["density"].sum(dtype=np.float64) for item in examples)), 2) == EXPECTED["density sum"]
+
+
+def test_the_card_of_the_golden_dataset_is_shown_and_leads_the_hub_to_its_tables(tmp_path: Path) -> None:
+    opened = open_version(GOLDEN, "simulated")
+
+    shown = CliRunner().invoke(app, ["info", "simulated", "--card", "--root", str(GOLDEN)])
+    export_version(opened, tmp_path, "hub", lambda done, total: None)
+
+    assert shown.stdout.startswith("# simulated 0.1.0\n")
+    path = f"path: simulated/{opened.manifest.tables}/subgrids-train-*.parquet"
+    assert path in (tmp_path / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_same_source_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ Whatever a web page may ask, it only gets what is published; nothing can be writ
 
 from __future__ import annotations
 
-import os
+import re
+import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from email.utils import formatdate
@@ -22,6 +23,8 @@ from cryodata.serve.ranges import UnsatisfiableError, wanted_range
 
 IDLE = 60.0
 "seconds after which a connection that asks for nothing is closed"
+
+_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?|\[[0-9a-fA-F:]{2,39}\](:\d{1,5})?")
 
 CORS = {
     "Access-Control-Allow-Origin": "*",
@@ -47,6 +50,7 @@ class RootServer(ThreadingHTTPServer):
 
     def __init__(self, root: Path, host: str, port: int) -> None:
         self.root = root
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), _Handler)
 
     @property
@@ -90,7 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
             if parts[0] == VIEW:
                 self._send_view(parts[1:])
                 return
-            page = pages.page(self.server.root, self.server.url, parts)
+            page = pages.page(self.server.root, self._base(), parts)
             if page is not None:
                 self._send(200, page, {"Content-Type": TYPES[".html"], "Cache-Control": "no-cache"})
                 return
@@ -101,6 +105,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(404)
         except CryodataError as error:
             self._refuse(500, str(error))
+
+    def _base(self) -> str:
+        """The address under which the client knows this server: it may have come through a tunnel."""
+        host = self.headers.get("Host", "")
+        return f"http://{host}" if _HOST.fullmatch(host) else self.server.url
 
     def _begin(self) -> None:
         # nobody reads what a request brings along, so the next one could not be found behind it
@@ -186,7 +195,7 @@ def serve(root: Path, host: str, port: int) -> RootServer:
     try:
         return RootServer(root, host, port)
     except (OSError, OverflowError) as error:
-        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise CryodataError(
             f"{host}:{port}: can't listen there ({reason}); give another --port, or 0 for any that is free"
         ) from None

@@ -131,6 +131,32 @@ def test_the_pages_lead_to_every_map(client: Client, simulated: Report) -> None:
     assert "SIM-00001" in dataset
 
 
+def test_links_lead_to_the_address_that_the_browser_knows(client: Client, server: RootServer) -> None:
+    tunnel = client.ask("/simulated/", Host="node7:9000")[1].decode()
+    lie = client.ask("/simulated/", Host='"><script>')[1].decode()
+
+    assert "http%3A//node7%3A9000/_float32/" in tunnel
+    assert "<script>" not in lie
+    assert f"source={server.url}/simulated" in lie
+
+
+def test_it_listens_at_an_address_of_version_6(root: Path) -> None:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        pytest.skip("this machine has no ::1")
+    with serve(root, "::1", 0) as server:
+        assert server.url.startswith("http://[::1]:")
+
+
+def test_a_host_that_does_not_exist_is_said_to(root: Path) -> None:
+    with pytest.raises(
+        CryodataError, match=r"no\.such\.host\.invalid:0: can't listen there \(.+\); give another --port"
+    ):
+        serve(root, "no.such.host.invalid", 0)
+
+
 def test_load_dataset_reads_from_it(
     server: RootServer, simulated: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
