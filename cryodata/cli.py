@@ -13,6 +13,7 @@ import click
 from cryodata import __version__, reports
 from cryodata.cli_build import DONE, FAILED, build
 from cryodata.cli_doors import export, serve
+from cryodata.cli_evaluate import evaluate
 from cryodata.cli_publish import diff, publish, pull
 from cryodata.console import MAX_ROWS, Console
 from cryodata.errors import CryodataError, SourceError, UsageError
@@ -39,7 +40,7 @@ def app() -> None:
     """
 
 
-for command in (build, publish, pull, diff, serve, export):
+for command in (build, publish, pull, diff, serve, export, evaluate):
     app.add_command(command)
 
 

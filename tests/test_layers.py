@@ -26,7 +26,7 @@ BELOW = {
 HOMES = {
     "mrcfile": {"formats/mrc.py", "formats/mrc_header.py"},
     "isal": {"formats/inflate.py", "formats/mrc.py"},
-    "gemmi": {"formats/records.py", "formats/structure.py", "prepare/potential.py"},
+    "gemmi": {"formats/calphas.py", "formats/records.py", "formats/structure.py", "prepare/potential.py"},
     "zarr": {"formats/volumes.py"},
     "obstore": {"formats/bucket.py", "formats/store.py"},
     "numcodecs": {"formats/shards.py", "formats/volume_reader.py"},
@@ -36,9 +36,11 @@ HOMES = {
     "distributed": {"build/clusters.py", "build/run.py"},
     "torch": {"demo.py", "read/torch_device.py", "read/torch_ring.py", "read/torch_stream.py"},
     "llvmlite": {"read/compiled.py", "read/kernels.py"},
-    "matplotlib": {"demo.py"},
-    "click": {"cli.py", "cli_build.py", "cli_doors.py", "cli_publish.py", "options.py"},
-    "rich": {"console.py", "reports.py", "reports_publish.py"},
+    "matplotlib": {"baseline/evaluate_plot.py", "demo.py"},
+    "click": {"cli.py", "cli_build.py", "cli_doors.py", "cli_evaluate.py", "cli_publish.py", "options.py"},
+    "rich": {"console.py", "reports.py", "reports_evaluate.py", "reports_publish.py"},
+    "biotite": {"baseline/evaluate.py", "baseline/sequences.py"},
+    "scipy": {"baseline/evaluate.py", "baseline/matching.py"},
 }
 
 CORE_MAY_IMPORT = {"numpy", "cryodata"} | set(sys.stdlib_module_names)

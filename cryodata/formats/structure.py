@@ -55,18 +55,9 @@ def read_structure(path: Path) -> Structure:
 
     Raises RejectedError `unreadable_model` if it can't be parsed or has no atoms.
     """
-    content = inflated_bytes(path, "unreadable_model", _largest(path))
+    structure = parse(path)
     try:
-        structure = gemmi.read_structure_string(content, format=gemmi.CoorFormat.Detect)
-    except (RuntimeError, ValueError, IndexError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise _unreadable(path, f"neither PDB nor mmCIF ({reason})") from None
-    if not len(structure) or not structure[0].count_atom_sites():
-        raise _unreadable(path, "no atoms; expected a PDB or mmCIF file with a model")
-    try:
-        _name_chains(structure)
-        structure.setup_entities()
-        kinds = _kinds_by_subchain(structure)
+        kinds = kinds_by_subchain(structure)
         secondary = secondary_from_records(structure)
         model = _columns(structure, kinds, secondary)
         sequences = tuple(_sequences(structure, kinds))
@@ -80,6 +71,26 @@ def read_structure(path: Path) -> Structure:
         found = "no number" if not np.isfinite(model.xyz[row]).all() else f"beyond {MAX_COORDINATE:,.0f} A"
         raise _unreadable(path, f"atom {row + 1} has a coordinate that is {found}")
     return Structure(model, sequences, secondary is not None)
+
+
+def parse(path: Path) -> gemmi.Structure:
+    """A PDB or mmCIF file, gzip or plain, as gemmi reads it; every chain has a name.
+
+    Raises RejectedError `unreadable_model` if it can't be parsed or has no atoms.
+    """
+    content = inflated_bytes(path, "unreadable_model", _largest(path))
+    try:
+        structure = gemmi.read_structure_string(content, format=gemmi.CoorFormat.Detect)
+    except (RuntimeError, ValueError, IndexError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise _unreadable(path, f"neither PDB nor mmCIF ({reason})") from None
+    if not len(structure) or not structure[0].count_atom_sites():
+        raise _unreadable(path, "no atoms; expected a PDB or mmCIF file with a model")
+    try:
+        _name_chains(structure)
+    except UnicodeDecodeError:
+        raise _unreadable(path, "names that are not ASCII or UTF-8") from None
+    return structure
 
 
 def write_mmcif(path: Path, model: AtomicModel, name: str) -> None:
@@ -132,7 +143,9 @@ def _name_chains(structure: gemmi.Structure) -> None:
             chain.name = chain.name or "_"
 
 
-def _kinds_by_subchain(structure: gemmi.Structure) -> dict[str, str]:
+def kinds_by_subchain(structure: gemmi.Structure) -> dict[str, str]:
+    """Which of ENTITY_KINDS each subchain is; sets up the entities."""
+    structure.setup_entities()
     kinds = {}
     for entity in structure.entities:
         kind = _OTHER_KINDS.get(entity.entity_type, "unknown")
@@ -204,12 +217,12 @@ def _sequences(structure: gemmi.Structure, kinds: dict[str, str]) -> Iterable[Ch
         yield ChainSequence(
             chain=chain.name,
             kind=kinds.get(polymer.subchain_id(), "unknown"),
-            modelled=_one_letter([residue.name for residue in polymer.first_conformer()]),
-            full=_one_letter([gemmi.Entity.first_mon(item) for item in full]),
+            modelled=one_letter([residue.name for residue in polymer.first_conformer()]),
+            full=one_letter([gemmi.Entity.first_mon(item) for item in full]),
         )
 
 
-def _one_letter(names: list[str]) -> str:
+def one_letter(names: list[str]) -> str:
     """One letter a residue; a modified one by its parent (gemmi's table, lower case there), X if it has none."""
     letters = [gemmi.find_tabulated_residue(name).one_letter_code.upper().strip() for name in names]
     return "".join(letter or "X" for letter in letters)

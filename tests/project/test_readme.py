@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,13 +21,15 @@ BLOCKS = re.findall(r"```(sh|python)\n(.*?)```", README, flags=re.DOTALL)
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory, simulated: Report) -> tuple[Path, dict[str, str]]:
-    """A folder with `your_maps` in it, and an environment whose datasets lie there."""
+    """A folder with `your_maps` and two models in it, and an environment whose datasets lie there."""
     folder = tmp_path_factory.mktemp("readme")
     made = next(path for path in (simulated.folder / "source").iterdir())
     (folder / "your_maps").mkdir()
     rows = [f"EMD-{i},{made}/SIM-{i:05d}.map.gz,{made}/SIM-{i:05d}.cif,3.5" for i in (1, 2)]
     text = "\n".join(["entry_id,map,model,resolution", *rows]) + "\n"
     (folder / "your_maps/entries.csv").write_text(text, encoding="utf-8")
+    for name in ("traced.cif", "deposited.cif"):
+        shutil.copy(made / "SIM-00001.cif", folder / name)
     scripts = str(Path(sys.executable).parent)
     environment = {
         **os.environ,

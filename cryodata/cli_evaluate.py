@@ -1,0 +1,115 @@
+"""`cryodata evaluate`: its options, and what it calls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cryodata import reports_evaluate
+from cryodata.console import Console
+from cryodata.errors import UsageError
+from cryodata.options import common
+
+DONE = 0
+"exit code"
+
+FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+
+
+class Shift(click.ParamType[tuple[float, float, float]]):
+    """A vector in A: three numbers between commas, or one for all three axes."""
+
+    name = "shift"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Three numbers."""
+        try:
+            numbers = [float(item) for item in str(value).split(",")]
+        except ValueError:
+            numbers = []
+        if len(numbers) not in (1, 3) or not all(abs(item) < 1e6 for item in numbers):
+            self.fail(f"'{value}': expected A along x,y,z, such as 0.5,0.5,0.5, or one number for all", param, ctx)
+        return tuple(numbers * 3)[:3] if len(numbers) == 1 else tuple(numbers)
+
+
+@click.command()
+@click.argument("model", type=FILE)
+@click.argument("reference", type=FILE)
+@click.option(
+    "--shift-xyz",
+    type=Shift(),
+    default="0",
+    show_default=True,
+    metavar="X,Y,Z",
+    help="Move the model by so much first, A. 0.5 cures models of networks that were trained on floor labels.",
+)
+@click.option(
+    "--probability",
+    type=FILE,
+    metavar="MAP",
+    help="Map of predicted probabilities of an alpha carbon: adds precision, recall and F1 against the threshold.",
+)
+@click.option(
+    "--labels",
+    "cell",
+    type=click.Choice(["nearest", "floor"]),
+    default="nearest",
+    show_default=True,
+    help="With --probability: the voxel of an alpha carbon.",
+)
+@click.option("--no-symmetry", is_flag=True, help="Compare chains without the crystal symmetry that the files name.")
+@click.option("--png", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Draw a picture.")
+@common(remote=True)
+def evaluate(**options: Any) -> int:
+    """Compare the protein MODEL with REFERENCE (PDB or mmCIF), alpha carbon by alpha carbon, as they stand in the map.
+
+    Gives the numbers of phenix.chain_comparison (greedy, within 3 A, by the unique part of the reference); precision,
+    recall and F1 within 1, 2 and 3 A by the best one-to-one matching; TM-score and lDDT, and how many residues are in
+    register with the sequence. Nothing is superposed. Needs pip install 'cryodata[train]'.
+
+    \b
+    cryodata evaluate traced.cif deposited.cif
+    cryodata evaluate traced.cif deposited.cif --png score.png
+    cryodata evaluate traced.cif deposited.cif --probability atom_CA.mrc.gz --json
+    """  # fmt: skip
+    from cryodata.baseline.evaluate import evaluate as measure
+    from cryodata.formats.calphas import read_calphas
+
+    console = Console(options["as_json"])
+    _need("biotite", "scipy", *(["matplotlib"] if options["png"] else []))
+    model, model_crystal = read_calphas(options["model"])
+    reference, crystal = read_calphas(options["reference"])
+    model = model.moved(options["shift_xyz"])
+    found = measure(model, reference, None if options["no_symmetry"] else model_crystal or crystal)
+    curve = None
+    if options["probability"]:
+        curve = _curve(options["probability"], options["cell"], reference)
+    if console.as_json:
+        console.show_json(reports_evaluate.evaluation_json(found, curve))
+    else:
+        reports_evaluate.evaluation(console, found, curve)
+    if options["png"]:
+        from cryodata.baseline.evaluate_plot import draw
+
+        draw(options["png"], model, reference, found, curve)
+        console.say(f"picture: {options['png'].resolve()}")
+    return DONE
+
+
+def _curve(path: Path, cell: str, reference: Any) -> Any:
+    from cryodata.baseline.thresholds import threshold_curve
+    from cryodata.formats.mrc import read_volume
+    from cryodata.formats.mrc_header import read_header
+
+    return threshold_curve(read_volume(path, read_header(path)), reference, cell)
+
+
+def _need(*libraries: str) -> None:
+    """UsageError if a library is not installed."""
+    from importlib.util import find_spec
+
+    missing = [name for name in libraries if find_spec(name) is None]
+    if missing:
+        raise UsageError(f"this needs {', '.join(missing)}: pip install 'cryodata[train]'")
