@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from cryodata import reports_evaluate
 from cryodata.console import Console
 from cryodata.errors import UsageError
 from cryodata.options import common
+
+if TYPE_CHECKING:
+    from cryodata.baseline.thresholds import ThresholdCurve
 
 DONE = 0
 "exit code"
@@ -53,11 +56,11 @@ class Shift(click.ParamType[tuple[float, float, float]]):
 )
 @click.option(
     "--labels",
-    "cell",
-    type=click.Choice(["nearest", "floor"]),
+    "rule",
     default="nearest",
     show_default=True,
-    help="With --probability: the voxel of an alpha carbon.",
+    metavar="RULE",
+    help="With --probability: how labels were written in training: nearest, floor, stored or sphere:R.",
 )
 @click.option("--no-symmetry", is_flag=True, help="Compare chains without the crystal symmetry that the files name.")
 @click.option("--png", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Draw a picture.")
@@ -85,7 +88,7 @@ def evaluate(**options: Any) -> int:
     found = measure(model, reference, None if options["no_symmetry"] else model_crystal or crystal)
     curve = None
     if options["probability"]:
-        curve = _curve(options["probability"], options["cell"], reference)
+        curve = _curve(options["probability"], options["rule"], options["reference"])
     if console.as_json:
         console.show_json(reports_evaluate.evaluation_json(found, curve))
     else:
@@ -98,12 +101,18 @@ def evaluate(**options: Any) -> int:
     return DONE
 
 
-def _curve(path: Path, cell: str, reference: Any) -> Any:
+def _curve(path: Path, rule: str, reference: Path) -> ThresholdCurve:
     from cryodata.baseline.thresholds import threshold_curve
     from cryodata.formats.mrc import read_volume
     from cryodata.formats.mrc_header import read_header
+    from cryodata.formats.structure import read_structure
+    from cryodata.prepare.residues import is_backbone, protein_residues
+    from cryodata.prepare.rules import LabelRule
 
-    return threshold_curve(read_volume(path, read_header(path)), reference, cell)
+    labels = LabelRule.parse(rule)
+    atoms = protein_residues(read_structure(reference).model)
+    ca, others = (atoms.xyz[is_backbone(atoms, names)] for names in (("CA",), ("N", "C")))
+    return threshold_curve(read_volume(path, read_header(path)), ca, labels, others)
 
 
 def _need(*libraries: str) -> None:

@@ -9,9 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from cryodata.core.calphas import Crystal
+from cryodata.errors import DatasetError
 
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.int64]
+
+MAX_PAIRS = 100
+"pairs by residue; alpha carbons lie 3.8 A apart, so that only files with residues heaped in one place have more"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +60,12 @@ def near_pairs(model_xyz: FloatArray, reference_xyz: FloatArray, cap: float, cry
         return Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
     # a little further: the tree squares its distances, and the cap itself is within
     trees = cKDTree(model_xyz), cKDTree(reference_xyz)
-    found = trees[0].sparse_distance_matrix(trees[1], cap * (1 + 1e-9), output_type="ndarray")
+    reach = cap * (1 + 1e-9)
+    crowd = int(trees[0].count_neighbors(trees[1], reach))
+    if crowd > MAX_PAIRS * (len(model_xyz) + len(reference_xyz)):
+        mean = crowd // max(len(model_xyz), 1)
+        raise DatasetError(f"a residue has {mean:,} others within {cap:g} A on average; no protein is so dense")
+    found = trees[0].sparse_distance_matrix(trees[1], reach, output_type="ndarray")
     model, reference = found["i"].astype(np.int64), rows[found["j"]]
     distance = np.linalg.norm(model_xyz[model] - reference_xyz[found["j"]], axis=1)
     order = np.lexsort((distance, reference, model))
@@ -65,6 +74,13 @@ def near_pairs(model_xyz: FloatArray, reference_xyz: FloatArray, cap: float, cry
     order = order[np.r_[True, (np.diff(keys, axis=1) != 0).any(axis=0)]] if len(order) else order  # nearest copy
     order = order[np.lexsort((reference[order], distance[order], model[order]))]
     return Pairs(model[order], reference[order], distance[order])
+
+
+def nearest_distance(xyz: FloatArray, others: FloatArray) -> FloatArray:
+    """Distance from each position to the nearest of others, float64 (n,), A; `others` is not empty."""
+    from scipy.spatial import cKDTree
+
+    return np.asarray(cKDTree(others).query(xyz)[0], dtype=np.float64)
 
 
 def match_greedily(near: Pairs) -> Pairs:

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cryodata.core.calphas import CAlphas
+from cryodata.baseline.matching import nearest_distance
 from cryodata.core.volume import FloatArray, Volume
-from cryodata.errors import DatasetError
+from cryodata.errors import DatasetError, UsageError
+from cryodata.prepare.rules import LabelRule
 
 STEPS = 100
 "thresholds are 0, 1/STEPS, ... 1"
 
-CELL_START = {"nearest": -0.5, "floor": 0.0}
-"where the voxel of an atom begins, in voxels from its centre, by the rule that labels were written with"
+CELL_START = {"nearest": -0.5, "floor": 0.0, "stored": 0.0}
+"where the voxel of an atom begins, in voxels from its centre; the published recipe stores labels by `floor`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class ThresholdCurve:
     "voxels of the map"
 
     labelled: int
-    "voxels that hold an alpha carbon of the reference"
+    "voxels that the alpha carbons of the reference label"
 
     outside: int
     "alpha carbons of the reference that lie outside the map"
@@ -53,14 +54,20 @@ class ThresholdCurve:
         return self.thresholds[index], self.f1[index]
 
 
-def threshold_curve(probability: Volume, reference: CAlphas, cell: str = "nearest") -> ThresholdCurve:
+def threshold_curve(
+    probability: Volume, ca_xyz: FloatArray, rule: LabelRule, others_xyz: FloatArray | None = None
+) -> ThresholdCurve:
     """Scores against threshold, voxel by voxel.
 
-    probability: of an alpha carbon, (nz, ny, nx), 0 to 1; read plane by plane. reference: its alpha carbons each label
-    one voxel. cell: `nearest`, or `floor` for networks that were trained on labels by the published formula.
-    Raises DatasetError for values outside 0 to 1 and if no alpha carbon lies in the map.
+    probability: of an alpha carbon, (nz, ny, nx), 0 to 1; read plane by plane. ca_xyz: alpha carbons of the reference,
+    float64 (n, 3), A. rule: how they label voxels, as the network was trained. others_xyz: its other backbone atoms,
+    which take the voxels of a sphere that are nearer to them. Raises DatasetError for values outside 0 to 1 and if no
+    alpha carbon lies in the map, UsageError for a rule that labels no voxels.
     """
-    places, outside = _labelled(probability, reference, cell)
+    index = probability.index_of(ca_xyz)
+    inside = ((index >= -0.5) & (index < np.array(probability.data.shape) - 0.5)).all(axis=1)
+    outside = int(np.count_nonzero(~inside))
+    places = _labelled(probability, ca_xyz, rule, others_xyz)
     if not len(places):
         raise DatasetError("no alpha carbon of the reference lies in the predicted map; expected both in one frame")
     everywhere = np.zeros(STEPS + 1, dtype=np.int64)
@@ -83,12 +90,29 @@ def threshold_curve(probability: Volume, reference: CAlphas, cell: str = "neares
     )
 
 
-def _labelled(volume: Volume, reference: CAlphas, cell: str) -> tuple[npt.NDArray[np.int64], int]:
-    """The voxels that hold an alpha carbon, each once, int64 (n, 3), and how many alpha carbons lie outside."""
-    index: FloatArray = np.floor(volume.index_of(reference.xyz) - CELL_START[cell])
-    inside = ((index >= 0) & (index < volume.data.shape)).all(axis=1)
-    places = np.unique(index[inside].astype(np.int64), axis=0)
-    return places, int(np.count_nonzero(~inside))
+def _labelled(
+    volume: Volume, ca_xyz: FloatArray, rule: LabelRule, others_xyz: FloatArray | None
+) -> npt.NDArray[np.int64]:
+    """The voxels that are labelled, each once, int64 (n, 3)."""
+    index = volume.index_of(ca_xyz)
+    if rule.kind in CELL_START:
+        found = np.floor(index - CELL_START[rule.kind]).astype(np.int64)
+    elif rule.kind == "sphere":
+        reach = np.ceil(rule.reach / volume.voxel_size_xyz[::-1]).astype(np.int64) + 1
+        around = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in reach), indexing="ij"), axis=-1).reshape(-1, 3)
+        found = (np.rint(index).astype(np.int64)[:, None] + around).reshape(-1, 3)
+    else:
+        raise UsageError(f"labels by '{rule}' fill no voxels of their own; expected nearest, floor, stored or sphere:R")
+    inside = ((found >= 0) & (found < volume.data.shape)).all(axis=1)
+    found = np.unique(found[inside], axis=0)
+    if rule.kind == "sphere" and len(found):
+        centres = volume.position_of(found)
+        near = nearest_distance(centres, ca_xyz)
+        mine = near <= rule.reach
+        if others_xyz is not None and len(others_xyz):
+            mine &= near <= nearest_distance(centres, others_xyz)
+        found = found[mine]
+    return found
 
 
 def _histogram(values: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:

@@ -11,6 +11,7 @@ from scipy.optimize import linear_sum_assignment
 
 from cryodata.baseline.matching import FloatArray, Pairs, match_greedily, match_optimally, near_pairs
 from cryodata.core.calphas import Crystal
+from cryodata.errors import DatasetError
 
 
 def on_a_line(*places: float) -> FloatArray:
@@ -115,3 +116,12 @@ def test_pairs_across_a_crystal_are_those_of_all_its_copies() -> None:
     assert len(near) > 20 > len(near_pairs(model, reference, 3.0))
     assert sorted(listed(near)) == sorted(zip(*(axis.tolist() for axis in np.nonzero(nearest <= 3.0)), strict=True))
     assert near.distance == pytest.approx(nearest[near.model, near.reference])
+
+
+def test_residues_heaped_in_one_place_are_refused_before_memory_is_taken() -> None:
+    heap = np.zeros((3000, 3))
+    with pytest.raises(DatasetError) as error:
+        near_pairs(heap, heap, 3.0)
+
+    expected = "a residue has 3,000 others within 3 A on average; no protein is so dense"
+    assert str(error.value) == expected
