@@ -15,6 +15,7 @@ from cryodata.cli_build import DONE, FAILED, build
 from cryodata.cli_doors import export, serve
 from cryodata.cli_evaluate import evaluate
 from cryodata.cli_publish import diff, publish, pull
+from cryodata.cli_train import predict, train
 from cryodata.console import MAX_ROWS, Console
 from cryodata.errors import CryodataError, SourceError, UsageError
 from cryodata.options import common
@@ -40,7 +41,7 @@ def app() -> None:
     """
 
 
-for command in (build, publish, pull, diff, serve, export, evaluate):
+for command in (build, publish, pull, diff, serve, export, evaluate, train, predict):
     app.add_command(command)
 
 

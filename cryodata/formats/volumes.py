@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,61 @@ def write_volume(
     _consolidate(folder)
 
 
+@dataclass(frozen=True, slots=True)
+class ChannelSpec:
+    """An array of several channels over the voxels of one volume."""
+
+    channels: tuple[str, ...]
+    "what each channel is"
+
+    tile: int
+    "voxels a side of what is written at a time: one file, a chunk for each channel"
+
+
+def create_channels(
+    folder: Path, placed: Volume, arrays: Mapping[str, ChannelSpec], attributes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A new OME-Zarr 0.5 folder with `density` (nz, ny, nx) and arrays (channels, nz, ny, nx), all float16.
+
+    placed: the density, which is written, and where its voxels lie. Returns the other arrays, 0 so far, to be assigned
+    to by tiles: `array[:, z : z + tile, ...] = block`. attributes: JSON values for `attrs["cryodata"]`.
+    """
+    import zarr
+    from zarr.codecs import Crc32cCodec, ZstdCodec
+
+    root = zarr.create_group(folder, zarr_format=3)
+    known = {name: list(spec.channels) for name, spec in arrays.items()}
+    multiscales = _multiscales("density", placed, "density")
+    for name in arrays:
+        multiscales["multiscales"] += _multiscales(name, placed, name, channels=True)["multiscales"]
+    root.attrs.update({"ome": multiscales, "cryodata": {**attributes, "channels": known}})
+    _write_array(folder, root, "density", placed.data.astype(np.float16))
+    made = {}
+    for name, spec in arrays.items():
+        count, cube = len(spec.channels), (spec.tile, spec.tile, spec.tile)
+        made[name] = root.create_array(
+            name,
+            shape=(count, *placed.shape_zyx),
+            dtype=np.float16,
+            chunks=(1, *cube),
+            shards=(count, *cube),
+            compressors=(ZstdCodec(level=1), Crc32cCodec()),
+            fill_value=0,
+            dimension_names=("c", "z", "y", "x"),
+        )
+    _consolidate(folder)
+    return made
+
+
+def open_channels(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The arrays of a folder that `create_channels` made, by name, and its attributes; arrays are read when indexed."""
+    import zarr
+
+    root = zarr.open_group(folder, mode="r")
+    attributes: Any = root.attrs["cryodata"]
+    return {name: root[name] for name in ("density", *attributes["channels"])}, dict(attributes)
+
+
 def folder_files(folder: Path) -> list[FileDigest]:
     """Every file below a folder as (path, bytes, sha256), sorted."""
     files = []
@@ -93,18 +149,19 @@ def _write_array(folder: Path, group: Any, name: str, data: npt.NDArray[Any]) ->
     write_shards(folder / group.path / name, data, CHUNK, padded, ZSTD_LEVEL)
 
 
-def _multiscales(name: str, density: Volume, path: str) -> dict[str, Any]:
+def _multiscales(name: str, density: Volume, path: str, channels: bool = False) -> dict[str, Any]:
     # scale and translation stand in the dataset entry: viewers ignore them one level up
     transformations = [
-        {"type": "scale", "scale": density.voxel_size_xyz[::-1].tolist()},
-        {"type": "translation", "translation": density.origin_xyz[::-1].tolist()},
+        {"type": "scale", "scale": [1.0] * channels + density.voxel_size_xyz[::-1].tolist()},
+        {"type": "translation", "translation": [0.0] * channels + density.origin_xyz[::-1].tolist()},
     ]
+    axes = [{"name": axis, "type": "space", "unit": "angstrom"} for axis in "zyx"]
     return {
         "version": OME_VERSION,
         "multiscales": [
             {
                 "name": name,
-                "axes": [{"name": axis, "type": "space", "unit": "angstrom"} for axis in "zyx"],
+                "axes": [{"name": "c", "type": "channel"}, *axes] if channels else axes,
                 "datasets": [{"path": path, "coordinateTransformations": transformations}],
             }
         ],
