@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import numpy as np
 from cryodata.build.archive import FILTERS, read_address, read_archive
 from cryodata.build.catalog import read_source_folder
 from cryodata.build.fetch import fetched
-from cryodata.build.models import fitted_models
+from cryodata.build.models import assembly_facts, completed, fitted_models, judged_assemblies
 from cryodata.core.entry import Entry, Sample, Source
 from cryodata.core.model import AtomicModel, Structure
 from cryodata.core.parameters import Parameter, count, number, number_or_none, one_of, yes_or_no
@@ -28,7 +27,7 @@ from cryodata.formats.mrc import read_volume
 from cryodata.formats.mrc_header import MapHeader, read_header
 from cryodata.formats.tables import reserved_columns
 from cryodata.prepare.labels import label_volume, place_points
-from cryodata.prepare.merge import chain_names, choose_models, merged
+from cryodata.prepare.merge import choose_models
 from cryodata.prepare.normalize import normalize_published
 from cryodata.prepare.quality import GOOD_FIT, FrameFit, Moments, fit, fit_shift, moments, share_outside
 from cryodata.prepare.resample import resample, resampled_shape
@@ -85,6 +84,11 @@ FACTS = (
     FactSpec("n_residues", "int64", "protein residues of the model"),
     FactSpec("models", "string", "fit of each fitted model in the frame of the map, or why it can't be used"),
     FactSpec("models_used", "string", "models that labels are made of: merged if they show different molecules"),
+    FactSpec(
+        "assembly", "string", "whether assembly 1 of each model used completes it, or why not; empty: adds nothing"
+    ),
+    FactSpec("assembly_fits", "string", "lowest fit among the copies that the assembly adds to a model"),
+    FactSpec("assembly_copies", "int64", "copies of chains that assemblies added to the models"),
 )
 
 
@@ -101,6 +105,7 @@ class Cryo2Struct:
         Parameter("max_voxels", 2**30, count, True, "largest volume after resampling"),
         Parameter("min_fit", GOOD_FIT, number, True, "refused if the fit is below and fit_shift too; 0 checks nothing"),
         Parameter("min_fit_shift", 0.95, number, True, "see min_fit"),
+        Parameter("assembly", True, yes_or_no, True, "complete a model by assembly 1 if every copy fits the map"),
         *FILTERS,
     )
 
@@ -146,11 +151,13 @@ class Cryo2Struct:
         placed = Volume(volume.data, volume.voxel_size_xyz, frame.origin_xyz)
         fits = [fit(placed, item.ca_xyz, map_moments) for item in fitted]
         used = [fitted[number] for number in choose_models([item.ca_xyz for item in fitted], fits)]
-        ca_xyz = np.concatenate([item.ca_xyz for item in used])
-        shift = _checked_fit(placed, ca_xyz, frame, map_moments, parameters)
-        names = chain_names([item.structure.model.chain.tolist() for item in used])
-        with_secondary = [_with_secondary(item.structure, item.residues, parameters["secondary"]) for item in used]
-        backbone = merged([model for _, model in with_secondary], names)
+        shift = _checked_fit(placed, np.concatenate([item.ca_xyz for item in used]), frame, map_moments, parameters)
+        methods, backbones = zip(
+            *(_with_secondary(item.structure, item.residues, parameters["secondary"]) for item in used), strict=True
+        )
+        verdicts = judged_assemblies(placed, map_moments, used) if parameters["assembly"] else []
+        backbone, sequences = completed(used, backbones, verdicts)
+        ca_xyz = backbone.xyz[is_backbone(backbone, ("CA",))]
         resampled = resample(placed, SPACING)
         density, percentile = normalize_published(resampled.data)
         points = place_points(
@@ -169,18 +176,14 @@ class Cryo2Struct:
             "map_voxel_size_xyz": volume.voxel_size_xyz.tolist(),
             "map_mean": map_moments.mean,
             "map_sd": map_moments.sd,
-            "secondary_method": " and ".join(sorted({method for method, _ in with_secondary})),
+            "secondary_method": " and ".join(sorted(set(methods))),
             "n_residues": len(ca_xyz),
             "models": " ".join([*(f"{item.role}={at:.4f}" for item, at in zip(fitted, fits, strict=True)), *told]),
             "models_used": " ".join(item.role for item in used),
+            **assembly_facts(used, verdicts),
         }
         labels = {array.name: label_volume(array, points, resampled.shape_zyx) for array in ARRAYS[1:]}
-        sequences = [
-            replace(item, chain=new[item.chain])
-            for model, new in zip(used, names, strict=True)
-            for item in model.structure.sequences
-        ]
-        return Sample(resampled, labels, points, tuple(sequences), facts)
+        return Sample(resampled, labels, points, sequences, facts)
 
 
 def _read_map(source: Source, max_voxels: int) -> tuple[Volume, MapHeader]:

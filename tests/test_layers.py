@@ -26,7 +26,13 @@ BELOW = {
 HOMES = {
     "mrcfile": {"formats/mrc.py", "formats/mrc_header.py"},
     "isal": {"formats/inflate.py", "formats/mrc.py"},
-    "gemmi": {"formats/calphas.py", "formats/records.py", "formats/structure.py", "prepare/potential.py"},
+    "gemmi": {
+        "formats/assembly.py",
+        "formats/calphas.py",
+        "formats/records.py",
+        "formats/structure.py",
+        "prepare/potential.py",
+    },
     "zarr": {"formats/volumes.py"},
     "obstore": {"formats/bucket.py", "formats/store.py"},
     "numcodecs": {"formats/shards.py", "formats/volume_reader.py"},

@@ -1,12 +1,13 @@
 """What does it cost to keep 100,000 entries going, besides the work itself? And tables of 39 million sub-grids?
 
-    python -m benchmarks.build.scale --work DIR                      100,000 entries, 39 million rows, results kept
-    python -m benchmarks.build.scale --work DIR --entries 2000 --volumes 0
+    python -m benchmarks.build.scale --work DIR                 all of it (an hour), results and a plot kept
+    python -m benchmarks.build.scale --work DIR --entries 2000 --steps in_one,apart
 
-Entries: the path of `cryodata build --workers N` through Dask's scheduler, with the work on an entry replaced by a
-pause. Overhead is (wall x workers - work) / entries; growth is the memory of the process that drives, schedules and
-hosts the workers, after the first tenth. Tables: written from receipts of made-up sub-grids as a version's are, then
-read as a filter reads them; memory is the peak of a process for each. Shows nothing of real maps or networks.
+in_one: the path of `cryodata build --workers 8` through Dask's scheduler, with the work on an entry replaced by a
+pause. apart: the same with `--scheduler`; driver, scheduler and worker are processes of their own. Overhead is (wall x
+workers - work) / entries; growth is the slope of their memory after 10,000 entries. small: 2,000 real small maps, made,
+built and verified by the commands. write, read: tables written from receipts of made-up sub-grids as a version's are,
+then read as a filter reads them; memory is the peak of a process for each. Shows nothing of large maps or networks.
 """
 
 from __future__ import annotations
@@ -16,152 +17,74 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import psutil
-
+from benchmarks.build import driven, small, tables
 from benchmarks.record import RESULTS, machine, write
-from cryodata.build import run as running
-from cryodata.build.identify import Job
-from cryodata.build.run import Crew, run
-from cryodata.build.work import Outcome
-from cryodata.core.entry import Entry
 
-WORKERS, PAUSE = 8, 0.08
-"processes of the crew; seconds that the work on an entry takes"
-
-SIDE = 17
-"sub-grids of a map along an axis: 7,940 maps have 39 million"
+STEPS = {
+    "in_one": driven.in_one,
+    "apart": driven.apart,
+    "small": small.build,
+    "write": tables.write_tables,
+    "read": lambda _, folder: tables.read_tables(folder),
+}
 
 
-def pause(entry: Entry, job: Job) -> Outcome:
-    """In place of the work on an entry."""
-    time.sleep(PAUSE)
-    return Outcome(entry.entry_id, "0" * 64, seconds=PAUSE)
-
-
-def drive(entries: int, folder: Path) -> dict[str, Any]:
-    """Wall seconds, overhead an entry, and memory as entries come in."""
-    running.work_apart = pause
-    running.available_cores = lambda: WORKERS
-    listed = [Entry(f"EMD-{number:06d}") for number in range(entries)]
-    job = Job("cryo2struct", "published", {}, str(folder))
-    memory, process, began = [], psutil.Process(), time.perf_counter()
-    step = max(1, entries // 100)
-    with (folder / "outcomes").open("w", encoding="utf-8") as journal:
-        for number, outcome in enumerate(run(job, listed, Crew(WORKERS)), 1):
-            journal.write(f"{outcome.entry_id}\n")
-            if number % step == 0:
-                memory.append([number, process.memory_info().rss])
-    wall = time.perf_counter() - began
-    after = [item for item in memory if item[0] >= entries // 10]
-    slope = np.polyfit(*np.array(after, dtype=np.float64).T, 1)[0]
-    return {
-        "entries": entries,
-        "workers": WORKERS,
-        "pause": PAUSE,
-        "wall": round(wall, 2),
-        "overhead ms an entry": round(1e3 * (wall * WORKERS - entries * PAUSE) / entries, 3),
-        "growth bytes an entry": round(float(slope), 1),
-        "memory": memory,
-    }
-
-
-def write_tables(volumes: int, folder: Path) -> dict[str, Any]:
-    """Receipts of so many maps with made-up sub-grids, and the tables of a version from them."""
-    from cryodata.build.assemble import _write_subgrids
-    from cryodata.build.receipts import Receipt, write_receipt
-    from cryodata.core.splits import DEFAULT_SCHEME, TRAIN
-    from cryodata.formats.tables import SUBGRIDS
-
-    rng = np.random.Generator(np.random.PCG64(0))
-    accepted: list[tuple[Entry, Receipt]] = []
-    (folder / "temporary").mkdir(parents=True, exist_ok=True)
-    for number in range(volumes):
-        digest = f"{number:064x}"
-        table = made_up(SUBGRIDS, rng)
-        receipt = write_receipt(folder, folder / "temporary", digest, {"status": "accepted"}, {"subgrids": table})
-        accepted.append((Entry(f"EMD-{number:06d}"), receipt))
-    before, began = peak(), time.perf_counter()
-    made = folder / "made"
-    made.mkdir(exist_ok=True)
-    rows = _write_subgrids(made, folder, accepted, {DEFAULT_SCHEME: {entry.entry_id: TRAIN for entry, _ in accepted}})
-    size = sum(path.stat().st_size for path in made.iterdir())
-    seconds = round(time.perf_counter() - began, 1)
-    return {"rows": sum(rows.values()), "seconds": seconds, "bytes": size, "peak": peak(), "peak before": before}
-
-
-def made_up(schema: Any, rng: np.random.Generator) -> Any:
-    """Sub-grid rows of one map."""
-    import pyarrow as pa
-
-    count = SIDE**3
-    columns: dict[str, Any] = {}
-    for field in schema:
-        if field.name == "volume":
-            continue
-        if pa.types.is_fixed_size_list(field.type):
-            flat = pa.array(rng.integers(0, 400, 3 * count).astype(np.int32))
-            columns[field.name] = pa.FixedSizeListArray.from_arrays(flat, type=field.type)
-        elif pa.types.is_floating(field.type):
-            columns[field.name] = pa.array(rng.random(count), field.type)
-        else:
-            columns[field.name] = pa.array(rng.integers(0, 200, count), pa.int64()).cast(field.type)
-    return pa.table(columns)
-
-
-def read_tables(folder: Path) -> dict[str, Any]:
-    """Every row group of the tables, one by one, as a filter looks at them."""
-    import pyarrow.compute as pc
-
-    from cryodata.formats.row_groups import iterate_groups
-
-    began, rows, kept = time.perf_counter(), 0, 0
-    for path in sorted((folder / "made").glob("subgrids-*.parquet")):
-        for group in iterate_groups(path):
-            rows += len(group)
-            kept += pc.sum(pc.greater(group["n_ca_core"], 100)).as_py() or 0
-    return {"rows": rows, "kept": kept, "seconds": round(time.perf_counter() - began, 1), "peak": peak()}
-
-
-def peak() -> int:
-    """Most bytes of memory that this process had so far."""
-    lines = Path("/proc/self/status").read_text("ascii").splitlines()
-    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM"))
-
-
-def apart(step: str, folder: Path, number: int) -> dict[str, Any]:
-    """One of the measurements in a process of its own."""
+def measured(step: str, folder: Path, number: int) -> dict[str, Any]:
+    """One of the measurements, in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.build.scale", "--work", str(folder), "--step", step]
-    done = subprocess.run([*command, "--number", str(number)], capture_output=True, text=True, check=True)
+    done = subprocess.run([*command, "--number", str(number)], stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
+def draw(result: dict[str, Any], path: Path) -> Path:
+    """Memory of each process as entries come in, above what it was when growth begins to be measured."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6.4, 3.2), dpi=80, layout="constrained")
+    for found in (result[step] for step in ("in_one", "apart") if step in result):
+        looks, first = found["memory"]["at"], min(driven.SETTLED, found["entries"] // 2)
+        for column, name in enumerate(found["memory"]["of"], 1):
+            base = next(look[column] for look in looks if look[0] >= first)
+            label = f"{name}: {found['growth bytes an entry'][name]:.0f} B an entry"
+            axes.plot([look[0] for look in looks], [(look[column] - base) / 1e6 for look in looks], label=label)
+        axes.axvline(first, color="0.8", linewidth=1, zorder=0)
+    axes.set(xlabel="entries", ylabel="MB above the grey line's")
+    axes.legend(fontsize=7)
+    figure.savefig(path, metadata={"Software": None})
+    pyplot.close(figure)
+    return path
+
+
 def main() -> None:
-    """Measure, print, keep."""
+    """Measure, print, keep; what is not measured stays as it was kept."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.build.scale")
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--entries", type=int, default=100_000)
-    parser.add_argument("--volumes", type=int, default=7_940, help="maps of the tables; 0 leaves them out")
+    parser.add_argument("--entries", type=int, default=100_000, help="of in_one and apart")
+    parser.add_argument("--volumes", type=int, default=7_940, help="maps of the tables")
+    parser.add_argument("--small", type=int, default=2_000, help="small maps")
+    parser.add_argument("--steps", default=",".join(STEPS), help="(%(default)s)")
+    parser.add_argument("--json", type=Path, default=RESULTS / "build-scale.json", help="where results are kept")
     parser.add_argument("--step", help=argparse.SUPPRESS)
     parser.add_argument("--number", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
-    steps = {"drive": drive, "write": write_tables, "read": lambda _, folder: read_tables(folder)}
     if given.step:
-        print(json.dumps(steps[given.step](given.number, given.work)))
+        print(json.dumps(STEPS[given.step](given.number, given.work)))
         return
-    result = {"entries": apart("drive", given.work, given.entries)}
-    if given.volumes:
-        result["tables written"] = apart("write", given.work, given.volumes)
-        result["tables read"] = apart("read", given.work, given.volumes)
-    for name, found in result.items():
-        print(name, {key: value for key, value in found.items() if key != "memory"})
-    print(write(RESULTS / "build-scale.json", {**machine(("dask", "distributed", "pyarrow")), "result": result}))
+    numbers = {"in_one": given.entries, "apart": given.entries, "small": given.small}
+    result = json.loads(given.json.read_text("utf-8"))["result"] if given.json.exists() else {}
+    for step in given.steps.split(","):
+        result[step] = measured(step, given.work, numbers.get(step, given.volumes))
+        print(step, {key: value for key, value in result[step].items() if key != "memory"}, flush=True)
+    print(write(given.json, {**machine(("dask", "distributed", "pyarrow")), "result": result}))
+    print(draw(result, given.json.with_suffix(".png")))
     os.sync()
 
 

@@ -26,7 +26,7 @@ LOOKS = 5.0
 
 SETTINGS = {
     "distributed.worker.profile.enabled": False,
-    "distributed.admin.log-length": 1000,
+    "distributed.admin.log-length": 200,
     "distributed.admin.low-level-log-length": 100,
     "distributed.admin.system-monitor.interval": "5s",
     "distributed.admin.system-monitor.log-length": 100,
@@ -35,7 +35,7 @@ SETTINGS = {
 
 
 class Places:
-    """How many entries a cluster can work on, and one more a thread, so that none waits for the driver."""
+    """How many entries a cluster can work on."""
 
     def __init__(self, client: Client) -> None:
         self._client, self._looked, self._threads = client, -LOOKS, 1
@@ -43,7 +43,7 @@ class Places:
     def __call__(self, left: int) -> int:
         if time.monotonic() - self._looked > LOOKS:
             self._looked, self._threads = time.monotonic(), sum(self._client.nthreads().values())
-        return max(1, 2 * self._threads)
+        return max(1, self._threads)
 
 
 @contextmanager

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from cryodata.core.entry import Entry
-from cryodata.core.model import AtomicModel, Structure
+from cryodata.core.model import AtomicModel, ChainSequence, Structure
 from cryodata.core.volume import FloatArray, Volume
 from cryodata.errors import RejectedError
 from cryodata.formats.mrc_header import MapHeader
 from cryodata.formats.structure import read_structure
+from cryodata.prepare.assembly import Verdict, copied, judge
+from cryodata.prepare.merge import chain_names, merged
 from cryodata.prepare.quality import FrameFit, Moments, find_frame
 from cryodata.prepare.residues import is_backbone, protein_residues
 
@@ -63,3 +67,46 @@ def _checked_protein(structure: Structure, file_name: str) -> AtomicModel:
         found = ", ".join(sorted(set(structure.model.entity_kind.tolist())))
         raise RejectedError("no_protein", f"{file_name}: no peptide residue with a C-alpha; found {found}")
     return residues
+
+
+def judged_assemblies(volume: Volume, map_moments: Moments, used: Sequence[FittedModel]) -> list[Verdict]:
+    """What becomes of assembly 1 of each model, in their order. volume: as deposited, where the models lie in it."""
+    there, verdicts = [item.ca_xyz for item in used], []
+    for item in used:
+        verdict = judge(volume, map_moments, item.residues, item.structure.copies, there)
+        is_ca = is_backbone(item.residues, ("CA",))
+        there += [copied(item.residues.take(is_ca), copy).xyz for copy in verdict.copies]
+        verdicts.append(verdict)
+    return verdicts
+
+
+def completed(
+    used: Sequence[FittedModel], backbones: Sequence[AtomicModel], verdicts: Sequence[Verdict]
+) -> tuple[AtomicModel, tuple[ChainSequence, ...]]:
+    """One model of those that are used and of the copies that their assemblies add, and the sequences of its chains.
+
+    The second copy of chain A of the only model is `A-3`, as the archives name it.
+    """
+    copies = [(number, copy) for number, verdict in enumerate(verdicts) for copy in verdict.copies]
+    parts = [*backbones, *(copied(backbones[number], copy) for number, copy in copies)]
+    names = chain_names([*(item.structure.model.chain.tolist() for item in used), *(copy.chains for _, copy in copies)])
+    whose = [*range(len(used)), *(number for number, _ in copies)]
+    sequences = [
+        replace(item, chain=new[item.chain])
+        for number, new in zip(whose, names, strict=True)
+        for item in used[number].structure.sequences
+        if item.chain in new
+    ]
+    return merged(parts, names), tuple(sequences)
+
+
+def assembly_facts(used: Sequence[FittedModel], verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """What the entries table tells of assemblies."""
+    told = [(item.role, verdict) for item, verdict in zip(used, verdicts, strict=False) if item.structure.copies]
+    return {
+        "assembly": " ".join(f"{role}={verdict.reason}" for role, verdict in told),
+        "assembly_fits": " ".join(
+            f"{role}={verdict.lowest_fit:.4f}" for role, verdict in told if verdict.lowest_fit is not None
+        ),
+        "assembly_copies": sum(len(verdict.copies) for _, verdict in told),
+    }

@@ -10,6 +10,7 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
@@ -34,8 +35,11 @@ USED = 0.9
 LOST_ALLOWED = 20
 "workers that a cluster may lose under one entry before it is refused: they die for reasons of their own"
 
-NAMES = 10_000
-"of tasks; far more than are in flight"
+BATCH = 64
+"entries that are handed to the scheduler at a time: it notes every submission for good, in about 240 bytes"
+
+RESTING = 500
+"names of tasks that rest before one serves again: by then the scheduler has forgotten what it named"
 
 Say = Callable[[str], None]
 "tells the user a line"
@@ -108,42 +112,55 @@ def run(job: Job, entries: Sequence[Entry], crew: Crew, say: Say = lambda line: 
 
 def _here(job: Job, entries: Sequence[Entry], crew: Crew, say: Say) -> Generator[Outcome, None, None]:
     """By processes of this machine; maps that were found too large for their share come last, fewer at a time."""
-    asked, available, cores = crew.workers, crew.usable, available_cores()
-    waiting, again = deque(_largest_first(entries, job)), list[tuple[int, Entry]]()
+    waiting, available = _largest_first(entries, job), crew.usable
     with local_cluster(Path(job.folder)) as (cluster, client):
         while waiting:
-            staff = Staffing.of(asked, len(waiting), min(waiting[0][0], available), available, cores)
-            largest = f"{waiting[0][0] / 1e9:.1f} GB for the largest map" if waiting[0][0] else "maps of unknown size"
-            say(
-                f"{staff.started} processes for {len(waiting):,} entries: {asked} asked for, {PER_CORE} for each of "
-                f"{cores} cores at most, {available / 1e9:.1f} GB of memory, {largest}"
-            )
-            order = [entry for _, entry in waiting]
-            needs = deque(need for need, _ in waiting)
-            by_id = {entry.entry_id: entry for entry in order}
-
-            started = staff.started
-
-            def places(left: int, staff: Staffing = staff, needs: deque[int] = needs) -> int:
-                """More processes once the largest maps are done."""
-                nonlocal started
-                while len(needs) > left:
-                    needs.popleft()
-                now = Staffing.of(asked, staff.started + left, needs[0] if needs else 0, available, cores)
-                if now.started > started:
-                    started = now.started
-                    cluster.scale(started)
-                return started
-
-            cluster.scale(staff.started)
-            for outcome in run_on(client, replace(job, memory=staff.share), order, places):
+            hands = _Hands(crew.workers, available, waiting, cluster.scale)
+            say(hands.told)
+            order, by_id, again = [entry for _, entry in waiting], {entry.entry_id: entry for _, entry in waiting}, []
+            for outcome in run_on(client, replace(job, memory=hands.share), order, hands.places):
+                hands.finished.add(outcome.entry_id)
                 if outcome.needs > available:
                     yield too_large(outcome.entry_id, outcome.needs, available)
-                elif outcome.needs > staff.share:
+                elif outcome.needs > hands.share:
                     again.append((outcome.needs, by_id[outcome.entry_id]))
                 else:
                     yield outcome
-            waiting, again = deque(sorted(again, key=lambda pair: (-pair[0], pair[1].entry_id))), []
+            waiting = sorted(again, key=lambda pair: (-pair[0], pair[1].entry_id))
+
+
+class _Hands:
+    """Processes of this machine for entries that come largest first: more of them when the largest are done."""
+
+    def __init__(
+        self, asked: int, available: int, waiting: Sequence[tuple[int, Entry]], scale: Callable[[int], object]
+    ) -> None:
+        self._asked, self._available, self._scale, self._cores = asked, available, scale, available_cores()
+        self._waiting, self._started = deque((need, entry.entry_id) for need, entry in waiting), 0
+        staff, largest = self._staff(len(waiting)), waiting[0][0]
+        self.share, self.finished = staff.share, set[str]()
+        size = f"{largest / 1e9:.1f} GB for the largest map" if largest else "maps of unknown size"
+        self.told = (
+            f"{staff.started} processes for {len(waiting):,} entries: {asked} asked for, {PER_CORE} for each of "
+            f"{self._cores} cores at most, {available / 1e9:.1f} GB of memory, {size}"
+        )
+        self._start(staff.started)
+
+    def places(self, left: int) -> int:
+        """Processes, after a look whether there may be more. left: entries that are not done."""
+        while self._waiting and self._waiting[0][1] in self.finished:
+            self.finished.remove(self._waiting.popleft()[1])
+        self._start(self._staff(left).started)
+        return self._started
+
+    def _staff(self, left: int) -> Staffing:
+        largest = min(self._waiting[0][0], self._available) if self._waiting else 0
+        return Staffing.of(self._asked, left, largest, self._available, self._cores)
+
+    def _start(self, number: int) -> None:
+        if number > self._started:
+            self._started = number
+            self._scale(number)
 
 
 def _on_cluster(job: Job, entries: Sequence[Entry], address: str, say: Say) -> Generator[Outcome, None, None]:
@@ -166,7 +183,7 @@ def _on_cluster(job: Job, entries: Sequence[Entry], address: str, say: Say) -> G
 def run_on(
     client: Client, job: Job, entries: Sequence[Entry], places: Callable[[int], int], only: Sequence[str] | None = None
 ) -> Generator[Outcome, None, None]:
-    """Outcomes from a cluster. places: entries that may be worked on at a time, by how many still wait. only: these
+    """Outcomes from a cluster. places: entries that it can work on at a time, by how many are not done. only: these
     workers.
 
     A bounded number is in flight. Results are small and released at once: one that is held is worked out again when its
@@ -175,26 +192,22 @@ def run_on(
     from distributed import as_completed
     from distributed.scheduler import KilledWorker
 
-    waiting, mark = iter(entries), token_hex(6)
-    left, number = len(entries), 0
-    lost: Counter[str] = Counter()
+    waiting, lost = deque(entries), Counter[str]()
     running, flying = as_completed(loop=client.loop), dict[Any, tuple[Entry, Any]]()
+    # one group for the scheduler, and names that serve again: it keeps something of each for good
+    group, number, resting = f"cryodata-{token_hex(6)}", count(), deque[Any]()
 
-    def submit(entry: Entry) -> None:
-        nonlocal number
-        # one group for the scheduler, and names that serve again long after they were forgotten: it remembers each
-        key = (f"cryodata-{mark}", number % NAMES)
-        number += 1
-        future = client.submit(_task, entry, job, key=key, workers=only)
-        flying[key] = entry, future
-        running.add(future)
+    def submit(some: Sequence[Entry]) -> None:
+        keys = [resting.popleft() if len(resting) > RESTING else (group, next(number)) for _ in some]
+        futures = client.map(_task, some, job=job, key=keys, workers=list(only) if only else None)
+        flying.update((future.key, (entry, future)) for entry, future in zip(some, futures, strict=True))
+        running.update(futures)
 
     def fill() -> None:
-        nonlocal left
-        most = places(left)
-        while left and len(flying) < most:
-            left -= 1
-            submit(next(waiting))
+        """As many as there are places, and one batch that waits for them at the scheduler."""
+        room = places(len(waiting) + len(flying)) + BATCH - len(flying)
+        if waiting and room >= BATCH:
+            submit([waiting.popleft() for _ in range(min(room, len(waiting)))])
 
     fill()
     while flying:
@@ -207,12 +220,13 @@ def run_on(
             yield future.result()
         elif isinstance(error, KilledWorker) and lost[entry.entry_id] < LOST_ALLOWED:
             lost[entry.entry_id] += 1
-            submit(entry)
+            submit([entry])
         elif isinstance(error, KilledWorker):
             yield Outcome(entry.entry_id, "", "crashed", f"{LOST_ALLOWED} workers were lost while they worked on it")
         else:
             raise error
         future.release()
+        resting.append(future.key)
         fill()
 
 

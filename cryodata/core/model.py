@@ -81,6 +81,31 @@ class AtomicModel:
         columns = {column.name: getattr(self, column.name) for column in fields(self)}
         return AtomicModel(**{**columns, "secondary": secondary})
 
+    def moved(self, copy: ChainCopy) -> AtomicModel:
+        """The same atoms, moved as a copy is."""
+        columns = {column.name: getattr(self, column.name) for column in fields(self)}
+        return AtomicModel(**{**columns, "xyz": copy.moved(self.xyz)})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChainCopy:
+    """A rigid copy of some chains, which an assembly adds to what was deposited."""
+
+    chains: tuple[str, ...]
+    "author's names of the chains, sorted"
+
+    rotation: npt.NDArray[np.float64]
+    "float64 (3, 3), applied to positions as columns"
+
+    shift_xyz: npt.NDArray[np.float64]
+    "float64 (3,), A, added after the rotation"
+
+    def moved(self, xyz: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Positions of the copy, float64 (n, 3), A."""
+        x, y, z = (xyz[:, axis, None] * self.rotation[:, axis] for axis in range(3))  # the same bits on every processor
+        moved: npt.NDArray[np.float64] = x + y + z + self.shift_xyz
+        return moved
+
 
 @dataclass(frozen=True, slots=True)
 class ChainSequence:
@@ -111,3 +136,6 @@ class Structure:
 
     has_secondary_records: bool
     "whether the file has at least one helix or strand record; if not, `model.secondary` is 0 throughout"
+
+    copies: tuple[ChainCopy, ...] = ()
+    "what assembly 1 of the file adds to it"

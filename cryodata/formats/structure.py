@@ -10,6 +10,7 @@ import numpy as np
 
 from cryodata.core.model import COIL, AtomicModel, ChainSequence, Structure
 from cryodata.errors import RejectedError
+from cryodata.formats.assembly import copies_of_assembly
 from cryodata.formats.inflate import inflated_bytes, inflated_digest, shown
 from cryodata.formats.records import SecondaryByPlace, place_of, secondary_from_records
 
@@ -61,6 +62,7 @@ def read_structure(path: Path) -> Structure:
         secondary = secondary_from_records(structure)
         model = _columns(structure, kinds, secondary)
         sequences = tuple(_sequences(structure, kinds))
+        copies = copies_of_assembly(structure)
     except UnicodeDecodeError:
         raise _unreadable(path, "names that are not ASCII or UTF-8") from None
     except ValueError as error:
@@ -70,7 +72,7 @@ def read_structure(path: Path) -> Structure:
         row = int(wrong[0])
         found = "no number" if not np.isfinite(model.xyz[row]).all() else f"beyond {MAX_COORDINATE:,.0f} A"
         raise _unreadable(path, f"atom {row + 1} has a coordinate that is {found}")
-    return Structure(model, sequences, secondary is not None)
+    return Structure(model, sequences, secondary is not None, copies)
 
 
 def parse(path: Path) -> gemmi.Structure:
