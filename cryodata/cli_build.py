@@ -54,6 +54,7 @@ DONE, FAILED = 0, 1
     help="Change a setting of the builder; `--set help` lists them.",
 )
 @click.option("--keep-raw", is_flag=True, help="Keep fetched maps and models; by default they go when they were used.")
+@click.option("--no-disk-check", is_flag=True, help="Begin even if the disk seems to have too little room.")
 @click.option("--dry-run", is_flag=True, help="Build nothing: write the catalogue as Parquet, say what it takes.")
 @click.option("--strict", is_flag=True, help="Exit with 1 if any entry was rejected.")
 @common(remote=False)
@@ -103,6 +104,7 @@ def build(**options: Any) -> int:
         limit=options["limit"],
         ids=options["ids"],
         keep_raw=options["keep_raw"],
+        disk_check=not options["no_disk_check"],
     )
     if options["dry_run"]:
         reports.plan(console, plan(request))

@@ -66,6 +66,7 @@ def _driven(entries: int, folder: Path, crew: Crew, seen: dict[str, psutil.Proce
             if number % step == 0:
                 memory.append([number, *(process.memory_info().rss for process in seen.values())])
     wall = time.perf_counter() - began
+    spent = [1e3 * sum(process.cpu_times()[:2]) / entries for process in seen.values()]
     growth = growths(memory, min(SETTLED, entries // 2))
     return {
         "entries": entries,
@@ -73,6 +74,7 @@ def _driven(entries: int, folder: Path, crew: Crew, seen: dict[str, psutil.Proce
         "pause": PAUSE,
         "wall": round(wall, 2),
         "overhead ms an entry": round(1e3 * (wall * WORKERS - entries * PAUSE) / entries, 3),
+        "cpu ms an entry": {name: round(used, 2) for name, used in zip(seen, spent, strict=True)},
         "growth bytes an entry": dict(zip(seen, growth, strict=True)),
         "memory": {"of": list(seen), "at": memory},
     }

@@ -11,6 +11,7 @@ from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 from cryodata.build.assemble import gather, write_version
+from cryodata.build.disk import check_disk
 from cryodata.build.fetch import discard_models
 from cryodata.build.identify import Job
 from cryodata.build.provenance import provenance_path, write_provenance
@@ -68,6 +69,7 @@ def build(request: Request, observe: Observe = lambda total, outcome: None, say:
     """
     began, known = time.time(), prepare(request)
     builder, job, version, folder = known.builder, known.job, known.version, Path(known.job.folder)
+    check_disk(request, known)
     with temporary_folder(folder) as temporary:
         outcomes = _work(request, job, known.admitted, temporary, observe, say)
         _check_finished(outcomes)
@@ -94,6 +96,7 @@ def build_part(
     if request.part is None:
         raise UsageError("no part was named; expected I/N, such as 1/8")
     began, known, (number, parts) = time.time(), prepare(request), request.part
+    check_disk(request, known)
     mine = known.admitted[number - 1 :: parts]
     with temporary_folder(Path(known.job.folder)) as temporary:
         outcomes = _work(request, known.job, mine, temporary, observe, say)

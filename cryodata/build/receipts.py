@@ -83,6 +83,11 @@ def read_receipt(folder: Path, entry: Entry, digest: str, hashed: bool) -> Recei
         return None
 
 
+def has_receipt(folder: Path, digest: str) -> bool:
+    """Whether somebody wrote a receipt; `read_receipt` says whether it holds."""
+    return _path(folder, digest).exists()
+
+
 def write_receipt(
     folder: Path, temporary: Path, digest: str, content: Mapping[str, Any], tables: Mapping[str, pa.Table]
 ) -> Receipt:

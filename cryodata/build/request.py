@@ -56,6 +56,9 @@ class Request:
     keep_raw: bool = False
     "whether fetched files stay when they are no longer needed"
 
+    disk_check: bool = True
+    "whether the build is refused where the disk has too little room for it"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:

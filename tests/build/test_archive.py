@@ -15,7 +15,7 @@ import pytest
 from cryodata.build.archive import model_addresses
 from cryodata.build.dataset import Report, build
 from cryodata.build.request import Request
-from cryodata.errors import SourceError, UsageError
+from cryodata.errors import CryodataError, SourceError, UsageError
 from cryodata.formats.tables import read_table
 from cryodata.formats.versions import open_version
 from tests.build.archive_server import Archive, Holdings, holdings
@@ -209,6 +209,19 @@ def test_a_source_folder_may_lie_behind_an_address(archive: Archive, tmp_path: P
     files["maps/entries.csv"] = b"entry_id,map\nA,../a.map.gz\n"
     with pytest.raises(SourceError, match="entry A: map leads out of the folder; expected a path below it$"):
         build(Request("cryo2struct", tmp_path, f"{archive.url}/maps"))
+
+
+def test_a_full_disk_is_found_out_by_the_headers_of_the_maps(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = shutil._ntuple_diskusage(1 << 50, 0, 10 << 20)
+    with monkeypatch.context() as full:
+        full.setattr(shutil, "disk_usage", lambda path: found)
+        with pytest.raises(CryodataError, match="3 entries need about .* for what is fetched, and 10.5 MB are free; "):
+            build(Request("cryo2struct", tmp_path, limit=3))
+
+    assert not list((tmp_path / "cryo2struct").rglob("*.gz"))
+    assert refused(build(Request("cryo2struct", tmp_path, limit=3))) == {}
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
