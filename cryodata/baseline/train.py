@@ -19,8 +19,7 @@ from cryodata.baseline.learner import Learner
 from cryodata.baseline.network import NetworkSpec
 from cryodata.baseline.stop import Stop, noted
 from cryodata.errors import UsageError
-from cryodata.formats.versions import DatasetVersion
-from cryodata.read.selection import open_dataset
+from cryodata.formats.versions import DatasetVersion, open_dataset
 
 Observe = Callable[[int, int], None]
 "called with the steps that are done, and all of them"
