@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
-from cryodata.core.layout import canonical_json, version_key
+from cryodata.core.layout import canonical_json, parse_json, version_key
 from cryodata.formats.locks import is_at, locked
 from cryodata.formats.manifest import list_versions
 
@@ -22,7 +21,7 @@ def latest_bytes(version: str) -> bytes:
 def named_version(raw: bytes) -> str | None:
     """The version that the file names; None if it names none."""
     try:
-        version = json.loads(raw)["version"]
+        version = parse_json(raw)["version"]
         version_key(version)
     except (ValueError, KeyError, TypeError, RecursionError):
         return None

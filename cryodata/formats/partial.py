@@ -6,12 +6,11 @@ whole, and pulling the rest completes it. The note is of this folder alone, and 
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from cryodata.core.layout import canonical_json
+from cryodata.core.layout import canonical_json, parse_json
 from cryodata.errors import DatasetError
 from cryodata.formats.manifest import Manifest
 from cryodata.formats.places import PARTIAL, is_remote
@@ -34,7 +33,7 @@ def read_note(folder: Path, manifest: Manifest) -> frozenset[str] | None:
     """The same, of a folder."""
     path = note_path(folder, manifest.version)
     try:
-        volumes = json.loads(path.read_bytes())["volumes"]
+        volumes = parse_json(path.read_bytes())["volumes"]
         if not all(isinstance(volume, str) for volume in volumes):
             raise ValueError("a volume is no text")
     except FileNotFoundError:

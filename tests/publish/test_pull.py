@@ -152,7 +152,8 @@ def test_an_object_in_a_place_that_no_version_has_is_refused(first: DatasetVersi
     path = tmp_path / "bad/small" / first.manifest.tables / "objects.parquet"
     table = pq.read_table(path)
     rows = table.to_pylist()
-    pq.write_table(type(table).from_pylist([{**rows[0], "path": place}, *rows], schema=table.schema), path)
+    more = sorted([{**rows[0], "path": place}, *rows], key=lambda row: row["path"])
+    pq.write_table(type(table).from_pylist(more, schema=table.schema), path)
     _, size, sha256 = file_digest(path, "objects.parquet")
     files = {**first.manifest.files, "objects.parquet": TableFile(size, sha256, len(rows) + 1)}
     (tmp_path / "bad/small/versions/1.0.0.json").unlink()
