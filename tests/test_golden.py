@@ -52,6 +52,7 @@ def test_the_card_of_the_golden_dataset_is_shown_and_leads_the_hub_to_its_tables
     export_version(opened, tmp_path, "hub", lambda done, total: None)
 
     assert shown.stdout.startswith("# simulated 0.1.0\n")
+    assert open_version(tmp_path, "simulated").sha256 == opened.sha256
     path = f"path: simulated/{opened.manifest.tables}/subgrids-train-*.parquet"
     assert path in (tmp_path / "README.md").read_text(encoding="utf-8")
 

@@ -171,6 +171,17 @@ def test_a_folder_with_other_things_is_left_alone(simulated: Report, tmp_path: P
     assert (tmp_path / "README.md").read_text() == "mine"
 
 
+def test_another_version_of_the_same_name_is_not_replaced(simulated: Report, repository: Path, tmp_path: Path) -> None:
+    shutil.copytree(repository, tmp_path / "made")
+    manifest = tmp_path / "made/simulated/versions/0.1.0.json"
+    manifest.write_text("{}")
+
+    with pytest.raises(UsageError, match=r"0\.1\.0\.json is another simulated@0\.1\.0; name another folder"):
+        export(simulated.folder.parent, tmp_path / "made")
+
+    assert manifest.read_text() == "{}"
+
+
 def test_what_the_hub_does_not_take_is_refused_before_anything_is_written(
     simulated: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,10 +19,10 @@ from pathlib import Path
 from cryodata.build.export import Exported, Observe
 from cryodata.build.verify_tables import read_objects
 from cryodata.build.workspace import remove_stale, temporary_folder
-from cryodata.core.layout import version_key
+from cryodata.core.layout import manifest_path, version_key
 from cryodata.errors import DatasetError, UsageError
 from cryodata.formats.card import relocated
-from cryodata.formats.manifest import create_manifest, list_versions
+from cryodata.formats.manifest import list_versions
 from cryodata.formats.packs import MAX_BYTES, pack_bytes, pack_path, write_pack
 from cryodata.formats.tables import file_digest
 from cryodata.formats.versions import DatasetVersion
@@ -77,11 +77,17 @@ def export(opened: DatasetVersion, to: Path, observe: Observe) -> Exported:
                 raise DatasetError(f"{manifest.tables}/{name}: sha256 {found}; expected {expected}")
             _place(temporary / "table", folder / manifest.tables / name)
         _write_front(opened, to, temporary)
-        create_manifest(folder, manifest, temporary / "manifest")
+        (temporary / "manifest").write_bytes(_manifest_bytes(opened))
+        _place(temporary / "manifest", folder / manifest_path(manifest.version))
         highest = list_versions(folder)[-1]
         _place_text(f'{{"version":"{highest}"}}\n', folder / "latest.json", temporary)
     size = sum(file.bytes for file in manifest.files.values()) + sum(sizes.values())
     return Exported(to, _count(to), size, reused, ADVICE.format(folder=to))
+
+
+def _manifest_bytes(opened: DatasetVersion) -> bytes:
+    """The manifest as it is: its hash is what the version is known by."""
+    return opened.place.manifest(opened.manifest.version, opened.sha256)
 
 
 def _packs(objects: Mapping[str, tuple[int, str]]) -> dict[str, dict[str, str]]:
@@ -112,6 +118,9 @@ def _check(to: Path, opened: DatasetVersion, sizes: Mapping[str, int]) -> None:
     others = [path.name for path in to.glob("*") if not path.name.startswith(".")] if to.is_dir() else []
     if others and not folder.is_dir():
         raise UsageError(f"{to} holds other things, such as {min(others)}; name a folder that is new or empty")
+    there = folder / manifest_path(opened.manifest.version)
+    if there.exists() and there.read_bytes() != _manifest_bytes(opened):
+        raise UsageError(f"{there} is another {folder.name}@{opened.manifest.version}; name another folder")
     files = _count(to) + sum(not (folder / pack).exists() for pack in sizes) + len(opened.manifest.files) + len(FRONT)
     most = max(Counter(pack.rpartition("/")[0] for pack in sizes).values(), default=0)
     if files > MAX_FILES or most > MAX_IN_FOLDER:
