@@ -37,7 +37,11 @@ HOMES = {
     "obstore": {"formats/bucket.py", "formats/store.py"},
     "numcodecs": {"formats/shards.py", "formats/volume_reader.py"},
     "datasets": {"read/features.py", "read/hf.py", "read/hf_examples.py"},
-    "numba": {"prepare/around_kernels.py", "read/compiled.py"},
+    "numba": {
+        "prepare/around_kernels.py",
+        "read/compiled.py",
+        *(f"baseline/trace_{name}.py" for name in "best copies graph lattice owners paper path scan windows".split()),
+    },
     "dask": {"build/clusters.py", "build/run.py"},
     "distributed": {"build/clusters.py", "build/run.py"},
     "torch": {

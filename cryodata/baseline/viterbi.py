@@ -1,0 +1,78 @@
+"""From points with residue-type probabilities and sequences to chains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cryodata.errors import UsageError
+
+Array = npt.NDArray[Any]
+
+METHODS = ("default", "paper")
+
+
+def trace(
+    xyz: npt.ArrayLike,
+    amino: npt.ArrayLike,
+    sequences: Sequence[str],
+    *,
+    method: str = "default",
+    links: Callable[[Array, Array], Array] | None = None,
+) -> list[npt.NDArray[np.int64]]:
+    """The state of each residue of each chain.
+
+    xyz: states, (S, 3), A. amino: probabilities of the 20 types at each state in the order of the amino classes,
+    (S, 20), about 1 in all. sequences: one-letter codes; letters other than the 20 match any state alike.
+    method: `default`, or `paper` for the hidden Markov model of the Cryo2Struct paper, solved exactly.
+    links: the score (nats, 0 for no opinion) of linking states, given as two arrays (n,) of numbers of states, such as
+    `density_links` makes; of the default method only.
+
+    Returns an int64 array (L,) per sequence: the number of its residue's state, -1 if none; no state is used twice.
+    The same input gives the same answer. Raises UsageError for shapes or values that cannot be. The first call in a
+    new installation compiles for about a minute; `warm_up` does that beforehand.
+    """
+    points, probabilities = _checked(xyz, amino)
+    if method not in METHODS:
+        raise UsageError(f"no tracing method '{method}'; there are: {', '.join(METHODS)}")
+    if not len(points) or not any(sequences):
+        return [np.full(len(sequence), -1) for sequence in sequences]
+    if method == "paper":
+        from cryodata.baseline.trace_paper import trace_by_paper
+
+        return trace_by_paper(points, probabilities, sequences)
+    from cryodata.baseline.trace_graph import make_graph
+    from cryodata.baseline.trace_links import link_tables
+    from cryodata.baseline.trace_search import Search
+
+    long = [sequence for sequence in sequences if sequence]
+    tables = link_tables()
+    found = iter(Search(make_graph(points, tables, links), probabilities, long, tables).run())
+    return [next(found).astype(np.int64) if sequence else np.empty(0, np.int64) for sequence in sequences]
+
+
+def warm_up() -> None:
+    """Compile everything that `trace` runs, or load it from numba's cache on disk."""
+    turn = np.arange(60) * 1.745  # an ideal helix: 100 degrees and 1.5 A a residue, radius 2.3 A
+    helix = np.stack([2.3 * np.cos(turn), 2.3 * np.sin(turn), 1.5 * np.arange(60)], axis=1)
+    types = np.random.default_rng(0).integers(0, 20, 60)
+    from cryodata.baseline.trace_emission import LETTERS
+
+    sequence = "".join(LETTERS[number] for number in types)
+    xyz, amino = np.concatenate([helix, helix + 60]), np.tile(np.eye(20)[types], (2, 1))
+    for method in METHODS:
+        trace(xyz, amino, [sequence, sequence], method=method)
+
+
+def _checked(xyz: npt.ArrayLike, amino: npt.ArrayLike) -> tuple[Array, Array]:
+    points, probabilities = np.asarray(xyz, dtype=np.float64), np.asarray(amino, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != 3:
+        raise UsageError(f"xyz: expected positions of shape (states, 3), found {points.shape}")
+    if probabilities.shape != (len(points), 20):
+        raise UsageError(f"amino: expected probabilities of shape ({len(points)}, 20), found {probabilities.shape}")
+    if not np.isfinite(points).all() or not np.isfinite(probabilities).all() or (probabilities < 0).any():
+        raise UsageError("xyz and amino: expected finite numbers, and probabilities that are not negative")
+    return points, probabilities
