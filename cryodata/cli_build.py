@@ -45,6 +45,12 @@ DONE, FAILED = 0, 1
     metavar="FILE",
     help="Take only the entries whose ids the file lists, one a line.",
 )
+@click.option(
+    "--catalog",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="FILE",
+    help="Take the entries that a catalogue lists, and what it says of them: the table of --dry-run, edited.",
+)
 @click.option("--recipe", metavar="NAME", default="", help="Recipe of the builder; its first if not given.")
 @click.option(
     "--set",
@@ -103,6 +109,7 @@ def build(**options: Any) -> int:
         finish=options["finish"],
         limit=options["limit"],
         ids=options["ids"],
+        catalog=options["catalog"],
         keep_raw=options["keep_raw"],
         disk_check=not options["no_disk_check"],
     )

@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import quote
 
 from cryodata.build.catalog import LIST_NAME, read_source_folder
-from cryodata.build.fetch import fetch_file
-from cryodata.build.http import addresses, is_url, shown_url
+from cryodata.build.http import NotThereError, addresses, is_url, shown_url
+from cryodata.build.listing import fetch_list
 from cryodata.build.search import ID, PLACE, Row, search
 from cryodata.core.entry import ENTRY_ID, Entry, Source
 from cryodata.core.layout import safe_relative
@@ -86,11 +86,10 @@ def read_address(url: str, folder: Path, reserved: Iterable[str]) -> list[Entry]
         raise SourceError(f"'{shown_url(url)}' is no address of a source folder; expected http:// or https://")
     base = url.rstrip("/")
     place = folder / FOLDER / f"url-{hashlib.sha256(base.encode()).hexdigest()[:12]}"
-    listed = place / LIST_NAME
-    listed.with_name(f"{LIST_NAME}.pin").unlink(missing_ok=True)  # the list may grow
-    listed.unlink(missing_ok=True)
-    if not fetch_file([[f"{base}/{LIST_NAME}"]], listed).sha256:
-        raise SourceError(f"{base}: no {LIST_NAME} there")
+    try:
+        fetch_list(f"{base}/{LIST_NAME}", place / LIST_NAME)
+    except NotThereError:
+        raise SourceError(f"{base}: no {LIST_NAME} there") from None
     return [_with_addresses(entry, place, base) for entry in read_source_folder(place, reserved)]
 
 
@@ -122,17 +121,14 @@ def _is_wanted(row: Row, parameters: Mapping[str, Any]) -> bool:
 
 
 def _entry(row: Row, place: Path) -> Entry:
-    number = EMDB_ID.fullmatch(row[ID])
-    models = sorted({item.lower() for item in re.split(r"[,;\s]+", row["fitted_pdbs"].replace("\\", "")) if item})
-    wrong = [item for item in models if not ENTRY_ID.fullmatch(item) or ".." in item or len(item) < 4]
+    number, models = EMDB_ID.fullmatch(row[ID]), _model_ids(row["fitted_pdbs"].replace("\\", ""))
+    wrong = [item for item in models if not _names_a_file(item)]
     if number is None or wrong:
         found = ", ".join([row[ID], *wrong])
         raise SourceError(f"the search service gave ids that name no file: '{found[:80]}'")
     maps = [f"{base}/structures/{row[ID]}/map/emd_{number[1]}.map.gz" for base in addresses("CRYODATA_EMDB_URL", EMDB)]
     sources = {"map": Source(str(place / "emdb" / f"emd_{number[1]}.map.gz"), urls=(tuple(maps),))}
-    for count, item in enumerate(models, 1):
-        role = "model" if count == 1 else f"model{count}"
-        sources[role] = Source(str(place / "pdb" / f"{item}.model.gz"), urls=model_addresses(item))
+    sources |= model_sources(" ".join(models), place.parent)
     return Entry(
         entry_id=row[ID],
         emdb_id=row[ID],
@@ -142,6 +138,29 @@ def _entry(row: Row, place: Path) -> Entry:
         sources=sources,
         metadata={column: row[field] for column, field in METADATA.items()},
     )
+
+
+def model_sources(pdb_ids: str, folder: Path) -> dict[str, Source]:
+    """Models of the PDB by role, in order of their ids. folder: of the dataset. SourceError for an id that is none."""
+    models = _model_ids(pdb_ids)
+    wrong = [item for item in models if not _names_a_file(item)]
+    if wrong:
+        raise SourceError(
+            f"'{', '.join(wrong)[:80]}' is no id of a model; expected ids such as 5ni1, separated by blanks"
+        )
+    place = folder / FOLDER / "pdb"
+    return {
+        "model" if count == 1 else f"model{count}": Source(str(place / f"{item}.model.gz"), urls=model_addresses(item))
+        for count, item in enumerate(models, 1)
+    }
+
+
+def _model_ids(text: str) -> list[str]:
+    return sorted({item.lower() for item in re.split(r"[,;\s]+", text) if item})
+
+
+def _names_a_file(pdb_id: str) -> bool:
+    return bool(ENTRY_ID.fullmatch(pdb_id)) and ".." not in pdb_id and len(pdb_id) >= 4
 
 
 def model_addresses(pdb_id: str) -> tuple[tuple[str, ...], ...]:

@@ -48,6 +48,10 @@ class NotThereError(CryodataError):
     """The server says that there is no such file."""
 
 
+class NotModifiedError(CryodataError):
+    """The server says that what it was asked for is what is here already."""
+
+
 class FetchError(CryodataError):
     """A file that can't be had, after all tries; the next build tries again."""
 
@@ -144,7 +148,7 @@ def shown_url(url: str) -> str:
 def opened(url: str, headers: Mapping[str, str], patience: Patience) -> Iterator[http.client.HTTPResponse]:
     """The answer to a GET, to be read in the block; faults while it is read are told apart as well.
 
-    Raises NotThereError, TransientError, or FetchError for an answer that will not change.
+    Raises NotThereError, NotModifiedError, TransientError, or FetchError for an answer that will not change.
     """
     request = urllib.request.Request(
         url, headers={"User-Agent": f"cryodata/{__version__}", "Accept-Encoding": "identity", **headers}
@@ -165,6 +169,8 @@ def _refusal(url: str, status: int, retry_after: str) -> CryodataError:
     found = f"{shown_url(url)}: the server answered {status}"
     if status in GONE:
         return NotThereError(found)
+    if status == 304:
+        return NotModifiedError(found)
     if status in WORTH_A_RETRY or status >= 500:
         return TransientError(found, status, float(retry_after) if retry_after.isdecimal() else 0.0)
     return FetchError(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import socket
 import time
 from collections import Counter
@@ -22,6 +23,11 @@ LIBRARIES = ("cryodata", "numpy", "pyarrow", "zarr", "numcodecs", "gemmi", "mrcf
 def provenance_path(folder: Path, version: str) -> Path:
     """What is noted of how a version was made."""
     return folder / "provenance" / f"{version}.json"
+
+
+def catalogue_path(folder: Path, version: str) -> Path:
+    """The edited catalogue that a version was made from, if it was."""
+    return folder / "provenance" / f"{version}.catalogue.parquet"
 
 
 def _whole_source(source: Path | str | None) -> str | None:
@@ -46,6 +52,7 @@ def write_provenance(
         "settings": list(request.settings),
         "limit": request.limit,
         "ids": request.ids.read_text(encoding="utf-8").split() if request.ids is not None else None,
+        "catalogue": catalogue_path(folder, version).name if request.catalog is not None else None,
         "workers": request.crew.workers,
         "scheduler": request.crew.scheduler,
         "outcomes": dict(Counter(outcome.code or "accepted" for outcome in outcomes.values())),
@@ -53,5 +60,8 @@ def write_provenance(
     }
     target = provenance_path(folder, version)
     target.parent.mkdir(exist_ok=True)
+    if request.catalog is not None:
+        shutil.copyfile(request.catalog, temporary / "catalogue")
+        os.replace(temporary / "catalogue", catalogue_path(folder, version))
     (temporary / "provenance").write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
     os.replace(temporary / "provenance", target)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from cryodata.build.dataset import Observe, Report, build
-from cryodata.build.provenance import provenance_path
+from cryodata.build.provenance import catalogue_path, provenance_path
 from cryodata.build.request import Request
 from cryodata.build.run import Crew, Say
 from cryodata.build.workspace import temporary_folder
@@ -30,6 +30,7 @@ def repair(
         made = json.loads(path.read_bytes())
         builder, recipe, source = str(made["builder"]), str(made["recipe"]), made["source"]
         settings, limit, ids = [str(item) for item in made["settings"]], made["limit"], made["ids"]
+        catalogue = catalogue_path(folder, opened.manifest.version) if made.get("catalogue") else None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DatasetError(
             f"{path}: does not say how the version was made ({type(error).__name__}); what is damaged can only be "
@@ -49,6 +50,7 @@ def repair(
             crew=crew,
             limit=limit,
             ids=temporary / "ids" if ids is not None else None,
+            catalog=catalogue,
         )
         try:
             return build(request, observe, say)

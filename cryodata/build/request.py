@@ -10,6 +10,7 @@ from pathlib import Path
 from cryodata.build.assemble import parent_splits, without_parent
 from cryodata.build.builder import SELECTION, Builder, find_builder
 from cryodata.build.catalog import read_split_list
+from cryodata.build.edited import edited
 from cryodata.build.identify import Job
 from cryodata.build.run import Crew
 from cryodata.build.selection import admit, check_listed, select
@@ -20,6 +21,7 @@ from cryodata.core.parameters import resolve
 from cryodata.core.splits import assign
 from cryodata.errors import UsageError
 from cryodata.formats.manifest import Manifest, list_versions, next_version
+from cryodata.formats.tables import reserved_columns
 from cryodata.formats.versions import open_version
 
 
@@ -53,6 +55,9 @@ class Request:
     ids: Path | None = None
     "file with an entry id a line"
 
+    catalog: Path | None = None
+    "Parquet table of the entries to take and of what is said of them, as a dry run writes it and somebody edits it"
+
     keep_raw: bool = False
     "whether fetched files stay when they are no longer needed"
 
@@ -82,6 +87,8 @@ def prepare(request: Request) -> Prepared:
     job, version, listed = job_of(request, builder)
     folder = Path(job.folder)
     listing = builder.entries(request.source, job.parameters, folder)
+    if request.catalog is not None:
+        listing = edited(listing, request.catalog, reserved_columns(builder.schema(job.recipe)), folder)
     check_listed(listed, listing)
     entries = select(listing, request.ids, request.limit, job.parameters)
     admitted, refused = admit(builder, entries, job.parameters)
