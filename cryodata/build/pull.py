@@ -18,6 +18,7 @@ from cryodata.build.workspace import remove_stale, temporary_folder
 from cryodata.core.layout import manifest_path
 from cryodata.errors import DatasetError, SourceError, UsageError
 from cryodata.formats.cache import Fill
+from cryodata.formats.packed import Objects
 from cryodata.formats.partial import held_volumes, read_note, remove_note, write_note
 from cryodata.formats.places import is_remote
 from cryodata.formats.store import Store
@@ -175,15 +176,16 @@ def _filling(opened: DatasetVersion) -> Callable[[Item], Fill] | None:
     """How objects come from afar, past the cache: they are kept where they go."""
     if not is_remote(opened.root):
         return None
-    store = Store(f"{opened.root}/{opened.manifest.name}")
+    url = f"{opened.root}/{opened.manifest.name}"
+    objects = Objects(Store(url))
 
     def of(item: Item) -> Fill:
         def fill(file: int) -> tuple[int, str]:
             try:
-                return store.copy(item.path, file, item.size)
+                return objects.copy(item.path, file, item.size)
             except FileNotFoundError:
                 raise DatasetError(
-                    f"{item.path}: missing at {store.url}; expected {item.size:,} bytes with sha256 {item.sha256}"
+                    f"{item.path}: missing at {url}; expected {item.size:,} bytes with sha256 {item.sha256}"
                 ) from None
 
         return fill
