@@ -11,7 +11,7 @@ from cryodata.formats.citation import render_citation
 from cryodata.formats.croissant import render_croissant
 from cryodata.formats.manifest import Manifest
 from cryodata.formats.summary import Changes, compare, summarize
-from cryodata.formats.tables import file_digest, read_table
+from cryodata.formats.tables import REJECTED, file_digest, read_table
 from cryodata.formats.versions import open_version
 
 FILES = ("README.md", "croissant.json", "CITATION.cff")
@@ -20,7 +20,7 @@ FILES = ("README.md", "croissant.json", "CITATION.cff")
 def describe(made: Path, folder: Path, manifest: Manifest, entries: pa.Table) -> None:
     """Write these files beside the tables in `made`. folder: of the dataset, where the parent version is."""
     tables = [file_digest(path, path.name) for path in sorted(made.iterdir())]
-    changes = _changes(folder, manifest, entries)
+    changes = _changes(made, folder, manifest, entries)
     names = [path for path, *_ in tables]
     texts = (
         render_card(manifest, summarize(entries, manifest.schema), changes, names),
@@ -31,10 +31,11 @@ def describe(made: Path, folder: Path, manifest: Manifest, entries: pa.Table) ->
         (made / file).write_text(text, encoding="utf-8")
 
 
-def _changes(folder: Path, manifest: Manifest, entries: pa.Table) -> Changes | None:
-    """What became of the parent's entries; None without a parent."""
+def _changes(made: Path, folder: Path, manifest: Manifest, entries: pa.Table) -> Changes | None:
+    """What became of the parent's entries, and why those went that were refused; None without a parent."""
     if manifest.parent is None:
         return None
     parent = open_version(folder.parent, manifest.name, manifest.parent)
     before = read_table(parent.table("entries.parquet"), columns=["entry_id", "volume"])
-    return compare(manifest.parent, before, entries)
+    rejected = read_table(made / "rejected.parquet", REJECTED).to_pylist()
+    return compare(manifest.parent, before, entries, {row["entry_id"]: row["code"] for row in rejected})

@@ -175,7 +175,8 @@ def _changes(changes: Changes | None) -> str:
     if changes is None:
         return "The first version, or one that names no parent."
     lines = [f"Against {changes.parent}: {changes.kept:,} entries have the same volume."]
-    for word, ids in (("added", changes.added), ("removed", changes.removed), ("changed", changes.changed)):
+    removed = [f"{key} ({code or 'not asked for'})" for key, code in changes.removed.items()]
+    for word, ids in (("added", changes.added), ("removed", removed), ("changed", changes.changed)):
         if ids:
             more = f" and {len(ids) - MAX_IDS:,} more" if len(ids) > MAX_IDS else ""
             lines.append(f"* {word} ({len(ids):,}): {', '.join(ids[:MAX_IDS])}{more}")

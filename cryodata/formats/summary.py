@@ -23,7 +23,9 @@ class Changes:
 
     parent: str
     added: Sequence[str]
-    removed: Sequence[str]
+    removed: Mapping[str, str]
+    "why each is refused now; empty where it is no longer asked for"
+
     changed: Sequence[str]
     "entries whose volume has other bytes"
 
@@ -60,16 +62,18 @@ def summarize(entries: pa.Table, schema: Schema) -> Summary:
     return Summary(by_split, labels, {name: text for name, text in facts.items() if text})
 
 
-def compare(parent: str, before: pa.Table, after: pa.Table) -> Changes:
-    """What is in `after` and was not in `before`, tables of entries, the other way round, and with other bytes."""
+def compare(parent: str, before: pa.Table, after: pa.Table, rejected: Mapping[str, str]) -> Changes:
+    """What is in `after` and was not in `before`, tables of entries, the other way round, and with other bytes.
+
+    rejected: code of each entry that is refused now.
+    """
     old, new = (
         dict(zip(table["entry_id"].to_pylist(), table["volume"].to_pylist(), strict=True)) for table in (before, after)
     )
     both = old.keys() & new.keys()
     changed = sorted(key for key in both if old[key] != new[key])
-    return Changes(
-        parent, sorted(new.keys() - old.keys()), sorted(old.keys() - new.keys()), changed, len(both) - len(changed)
-    )
+    removed = {key: rejected.get(key, "") for key in sorted(old.keys() - new.keys())}
+    return Changes(parent, sorted(new.keys() - old.keys()), removed, changed, len(both) - len(changed))
 
 
 def written_share(summary: Summary, label: str, name: str) -> float | None:

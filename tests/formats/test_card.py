@@ -117,22 +117,26 @@ def test_numbers_are_shown_as_a_spread_and_texts_only_if_they_repeat() -> None:
 
 
 def test_changes_are_what_came_went_and_became_other_bytes() -> None:
-    before = pa.table({"entry_id": ["a", "b", "c"], "volume": ["1", "2", "3"]})
+    before = pa.table({"entry_id": ["a", "b", "c", "e"], "volume": ["1", "2", "3", "5"]})
     after = pa.table({"entry_id": ["b", "c", "d"], "volume": ["2", "9", "4"]})
 
-    assert compare("0.1.0", before, after) == Changes("0.1.0", ["d"], ["a"], ["c"], 1)
+    found = compare("0.1.0", before, after, {"a": "no_model", "z": "too_large"})
+
+    assert found == Changes("0.1.0", ["d"], {"a": "no_model", "e": ""}, ["c"], 1)
 
 
-def test_the_next_version_says_what_changed(tmp_path: Path) -> None:
+def test_the_next_version_says_what_changed_and_why_entries_went(tmp_path: Path) -> None:
     settings = ("residues=40", "voxel_size=2", "noise=0")
     first = build(Request("simulated", tmp_path, settings=(*settings, "maps=2")))
     second = build(Request("simulated", tmp_path, version="0.2.0", settings=(*settings, "maps=3")))
+    third = build(Request("simulated", tmp_path, version="0.3.0", settings=(*settings, "maps=2")))
 
     assert "first version" in section(card(first), "Changes")
     assert section(card(second), "Changes").split("\n\n") == [
         "\nAgainst 0.1.0: 2 entries have the same volume.",
         "* added (1): SIM-00003\n",
     ]
+    assert "* removed (1): SIM-00003 (not asked for)" in section(card(third), "Changes")
 
 
 def test_mlcroissant_finds_the_file_valid(simulated: Report) -> None:
