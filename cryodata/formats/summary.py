@@ -17,6 +17,10 @@ MAX_VALUES = 6
 "distinct texts of a column that are counted one by one"
 
 
+STATES = ("model", "written", "lost", "outside")
+"atoms in the model, and what became of them"
+
+
 @dataclass(frozen=True, slots=True)
 class Changes:
     """What became of the entries of the parent version."""
@@ -53,13 +57,10 @@ def summarize(entries: pa.Table, schema: Schema) -> Summary:
     splits, bins = entries[f"split_{DEFAULT_SCHEME}"].to_pylist(), entries["resolution_bin"].to_pylist()
     for split, resolution in zip(splits, bins, strict=True):
         by_split.setdefault(split, Counter())[resolution] += 1
-    labels: dict[str, dict[str, Counter[str]]] = {}
-    for counts in entries["label_counts"].to_pylist():
-        for item in counts:
-            tally = labels.setdefault(item["label"], {}).setdefault(item["name"], Counter())
-            tally.update({state: item[state] for state in ("model", "written", "lost", "outside")})
     facts = {fact.name: _digest(entries[fact.name]) for fact in schema.facts}
-    return Summary(by_split, labels, {name: text for name, text in facts.items() if text})
+    return Summary(
+        by_split, _label_counts(entries["label_counts"]), {name: text for name, text in facts.items() if text}
+    )
 
 
 def compare(parent: str, before: pa.Table, after: pa.Table, rejected: Mapping[str, str]) -> Changes:
@@ -76,10 +77,14 @@ def compare(parent: str, before: pa.Table, after: pa.Table, rejected: Mapping[st
     return Changes(parent, sorted(new.keys() - old.keys()), removed, changed, len(both) - len(changed))
 
 
-def written_share(summary: Summary, label: str, name: str) -> float | None:
-    """Share of the atoms of a class in the models that a voxel says; None where there are none."""
-    tally = summary.labels.get(label, {}).get(name, {})
-    return tally["written"] / tally["model"] if tally.get("model") else None
+def _label_counts(column: pa.ChunkedArray) -> dict[str, dict[str, dict[str, int]]]:
+    """Sums over all entries, classes in the order of the first; by arrow, for there may be a million counts."""
+    counts = pa.Table.from_struct_array(column.combine_chunks().flatten())
+    sums = counts.group_by(["label", "name"], use_threads=False).aggregate([(state, "sum") for state in STATES])
+    found: dict[str, dict[str, dict[str, int]]] = {}
+    for row in sums.to_pylist():
+        found.setdefault(row["label"], {})[row["name"]] = {state: row[f"{state}_sum"] for state in STATES}
+    return found
 
 
 def _digest(column: pa.ChunkedArray) -> str:

@@ -99,11 +99,12 @@ def test_the_figures_are_those_of_the_tables(simulated: Report) -> None:
 
 def test_numbers_are_shown_as_a_spread_and_texts_only_if_they_repeat() -> None:
     facts = (FactSpec("a", "float64", ""), FactSpec("b", "string", ""), FactSpec("c", "string", ""))
+    count = {"label": "atom", "name": "CA", "model": 5, "written": 3, "lost": 1, "outside": 1}
     table = pa.table(
         {
             "split_resolution": ["train"] * 3,
             "resolution_bin": ["[3,4]", "[3,4]", "[2,3)"],
-            "label_counts": [[]] * 3,
+            "label_counts": pa.array([[count], [], [count]]),
             "a": [1.0, 10.0, float("nan")],
             "b": ["x", "x", "y"],
             "c": ["p", "q", "r"],
@@ -113,6 +114,7 @@ def test_numbers_are_shown_as_a_spread_and_texts_only_if_they_repeat() -> None:
     found = summarize(table, Schema((), facts))
 
     assert found.by_split == {"train": {"[3,4]": 2, "[2,3)": 1}}
+    assert found.labels == {"atom": {"CA": {"model": 10, "written": 6, "lost": 2, "outside": 2}}}
     assert found.facts == {"a": "1 / 5.5 / 10", "b": "x 2, y 1"}
 
 
