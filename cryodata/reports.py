@@ -178,6 +178,8 @@ def exported(console: Console, title: str, result: Exported) -> None:
 
 def info(console: Console, opened: DatasetVersion, with_card: bool) -> None:
     """One version; with_card: its dataset card."""
+    from cryodata.formats.partial import held_volumes
+
     manifest = opened.manifest
     card = opened.table("README.md").read_text(encoding="utf-8") if with_card else ""
     if console.as_json:
@@ -188,7 +190,11 @@ def info(console: Console, opened: DatasetVersion, with_card: bool) -> None:
         console.markdown(card.partition("\n---\n")[2].strip())
         return
     console.print(f"{manifest.name}@{manifest.version} in {opened.place}")
-    console.pairs(_facts(manifest, opened))
+    held = held_volumes(opened)
+    partial = (
+        {} if held is None else {"here": f"a partial copy: {len(held):,} of {manifest.counts['entries']:,} volumes"}
+    )
+    console.pairs({**partial, **_facts(manifest, opened)})
     table = Table("array", "role", "type", "range", "classes", box=None, pad_edge=False, title_justify="left")
     for array in manifest.schema.arrays:
         classes = " ".join(f"{item.name}={item.value}" for item in array.classes)

@@ -84,6 +84,7 @@ def publish(
         if not dry_run:
             _check_arrived(items, target, to)
             created = commit(target, path, raw, opened, to) and there is None
+            target.is_whole(manifest.version)
             latest = target.point_latest()
     skipped_bytes = sum(item.size for item in items) - sum(sent.values())
     took = time.monotonic() - began

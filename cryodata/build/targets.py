@@ -14,10 +14,11 @@ from cryodata.build.published import Item
 from cryodata.build.workspace import remove_stale, temporary_folder
 from cryodata.core.layout import version_key
 from cryodata.errors import CryodataError, DatasetError, UsageError
-from cryodata.formats.bucket import PART, Bucket, Creation, Mark, Pieces, digest_in, expected_e_tag, is_md5
+from cryodata.formats.bucket import PART, Bucket, Creation, Mark, Pieces, digest_in, expected_e_tag, is_md5, is_md5_of
 from cryodata.formats.cache import Fill
 from cryodata.formats.latest import LATEST, latest_bytes, named_version, point_latest
 from cryodata.formats.manifest import MAX_MANIFEST_BYTES, read_manifest
+from cryodata.formats.partial import remove_note
 from cryodata.formats.places import is_remote, place_of
 from cryodata.formats.tables import file_digest
 
@@ -48,6 +49,9 @@ class Target(Protocol):
 
     def read(self, path: str) -> bytes | None:
         """A small object; None if there is none."""
+
+    def is_whole(self, version: str) -> None:
+        """Every object of a version is there, whatever was known of a partial copy."""
 
     def point_latest(self) -> str | None:
         """Let the hint name the highest version; never a lower one than it did. Returns what it names."""
@@ -123,6 +127,10 @@ class LocalTarget:
         except FileNotFoundError:
             return None
 
+    def is_whole(self, version: str) -> None:
+        """The note that said otherwise goes."""
+        remove_note(self.folder, version)
+
     def point_latest(self) -> str | None:
         """Under a lock."""
         return point_latest(self.folder, self.temporary / "latest")
@@ -145,6 +153,16 @@ class BucketTarget:
                 f"{self.bucket.url}: the store ignores conditions (If-None-Match, If-Match): two publishers could "
                 "overwrite each other's versions; if nobody else publishes there meanwhile, add --single-publisher"
             )
+
+    def look(self) -> None:
+        """What `probe` finds out of ETags, without writing: from the hint, if there is one. UsageError if there is no
+        such bucket."""
+        self.bucket.listed("versions/")
+        try:
+            raw, mark = self.bucket.read(LATEST, MAX_MANIFEST_BYTES)
+        except FileNotFoundError:
+            return
+        self._digests = is_md5_of(mark, raw)
 
     def find(self, items: Sequence[Item]) -> dict[str, Mark]:
         """What the store lists, with its ETags."""
@@ -183,6 +201,9 @@ class BucketTarget:
         except FileNotFoundError:
             return None
 
+    def is_whole(self, version: str) -> None:
+        """Nobody notes anything else of a bucket."""
+
     def point_latest(self) -> str | None:
         """By compare and set."""
         for _ in range(TRIES):
@@ -213,7 +234,7 @@ def opened_target(root: str, name: str, dry_run: bool, single_publisher: bool) -
     if is_remote(root):
         bucket = BucketTarget(f"{root}/{name}")
         if dry_run:
-            bucket.bucket.listed("versions/")  # is there such a bucket?
+            bucket.look()
         else:
             bucket.probe(single_publisher)
         yield bucket

@@ -31,9 +31,9 @@ def test_a_publisher_killed_at_any_request_goes_on(
 ) -> None:
     items = published_items(first)
     requests = len(items) + 12  # five of the probe, three looks, manifest and hint
-    killed = 0
+    cases, killed = series("kills of a publisher", 20), 0
     with FaultProxy(servers["moto"]) as proxy:
-        for case in series("kills of a publisher", 20):
+        for case in cases:
             draw = random.Random(case)
             moment = draw.randrange(1, requests)
             root = use(proxy.url)
@@ -62,7 +62,7 @@ def test_a_publisher_killed_at_any_request_goes_on(
             assert set((before + Counter(proxy.sent(OBJECTS))).values()) == {1}, f"killed at request {moment}"
             assert verify_version(open_version(root, "small"), deep=False).faults == ()
             proxy.forget()
-    assert killed > 0
+    assert killed >= len(cases) / 2
 
 
 def listed(root: str) -> set[str]:

@@ -14,6 +14,7 @@ import obstore
 import pytest
 from click.testing import CliRunner
 
+from cryodata.build import targets
 from cryodata.build.dataset import build
 from cryodata.build.publish import publish
 from cryodata.build.published import published_items
@@ -204,6 +205,32 @@ def test_a_large_object_goes_in_parts_and_is_compared_by_them(
     found = bucket.digest_in(mark.e_tag)
     assert bucket.expected_e_tag(found, len(raw), pieces(raw)()) == found
     assert bucket.expected_e_tag(found, len(raw), pieces(raw[:-1] + b"x")()) != found
+
+
+def test_volumes_of_several_parts_are_published(
+    servers: dict[str, str], use: Use, first: DatasetVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (bucket, targets):
+        monkeypatch.setattr(module, "PART", 100_000)  # rclone takes parts of any length
+    root = use(servers["rclone"])
+
+    publish(first, root, single_publisher=True)
+
+    assert max(item.size for item in published_items(first)) > 200_000
+    assert verify_version(open_version(root, "small"), deep=True).faults == ()
+    assert publish(first, root, single_publisher=True).sent == {}
+
+
+def test_where_an_e_tag_is_no_md5_sizes_are_compared(
+    servers: dict[str, str], use: Use, first: DatasetVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = use(servers["moto"])
+    publish(first, root)
+    monkeypatch.setattr(bucket, "digest_in", lambda e_tag: e_tag.strip('"')[::-1])  # as of an encrypting store
+
+    for dry_run in (True, False):
+        done = publish(first, root, dry_run=dry_run)
+        assert (done.sent, list(done.skipped)) == ({}, ["size"])
 
 
 def test_a_large_object_that_proves_damaged_at_its_end_never_shows(servers: dict[str, str], use: Use) -> None:

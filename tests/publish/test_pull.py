@@ -109,6 +109,17 @@ def test_a_partial_copy_is_neither_published_nor_the_source_of_a_whole_one(
     assert pull(opened, tmp_path / "copy", VALIDATION).volumes == (1, 5)
 
 
+def test_info_and_publishing_the_rest_know_a_partial_copy(second: DatasetVersion, tmp_path: Path) -> None:
+    pull(second, tmp_path, VALIDATION)
+    shown = CliRunner().invoke(app, ["info", "small", "--root", str(tmp_path)]).output
+
+    publish(second, str(tmp_path))
+
+    assert "a partial copy: 1 of 5 volumes" in shown
+    assert held_volumes(open_version(tmp_path, "small")) is None
+    assert verify_version(open_version(tmp_path, "small"), deep=False).faults == ()
+
+
 def test_what_is_not_there_is_told_with_what_is(second: DatasetVersion, tmp_path: Path) -> None:
     (tmp_path / "ids").write_text("SIM-00001\nSIM-99999\n")
 
