@@ -73,7 +73,7 @@ def pulled(console: Console, manifest: Manifest, done: Pulled) -> None:
     console.print(f"{state} {manifest.name}@{manifest.version} in {done.folder} ({done.seconds:.1f} s)")
     rows = {
         "fetched": _objects(len(done.fetched), sum(done.fetched.values())),
-        "there already": f"{done.kept:,} objects, compared by sha256",
+        "there already": f"{done.kept:,} objects, compared by sha256" if done.kept else "nothing",
         "volumes": f"{held:,} of {there_are:,}: a partial copy" if held < there_are else f"all {held:,}",
     }
     console.pairs(rows)

@@ -6,6 +6,7 @@ Credentials and endpoints come from the environment, as for reading; no error re
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import secrets
 from collections.abc import Callable, Iterator
@@ -25,6 +26,8 @@ MAX_PARTS = 9_000
 "parts of an object at most (S3: 10,000)"
 
 PARTS_AT_ONCE = 4
+
+_IMPORTED_IN = os.getpid()
 
 Pieces = Callable[[], Iterator[bytes]]
 "gives the bytes of an object, from the start at each call; raises DatasetError if they are not what they should be"
@@ -176,6 +179,8 @@ class Bucket:
             raise UsageError(f"{self.url}: no such bucket or container; make it first") from None
 
     def _patiently(self, action: Callable[[], Any], path: str, doing: str) -> Any:
+        if os.getpid() != _IMPORTED_IN:  # the runtime behind obstore does not survive a fork: it would wait for ever
+            raise UsageError(f"{self.url}: nothing can be written from a forked process; start one of its own (spawn)")
         return patiently(action, self.url, path, doing)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import shutil
 import threading
 from dataclasses import replace
@@ -426,3 +427,22 @@ def test_an_object_that_vanished_before_the_manifest_keeps_the_version_back(
         with pytest.raises(DatasetError, match=f"^1 objects, such as {item.path}, are not at {root} although"):
             publish(first, root)
         assert place_of(root, "small").versions() == []
+
+
+def listed_in_a_fork(store: bucket.Bucket, results: multiprocessing.Queue[str]) -> None:
+    try:
+        store.listed("")
+    except UsageError as error:
+        results.put(str(error))
+
+
+def test_a_forked_process_does_not_wait_for_ever(servers: dict[str, str], use: Use) -> None:
+    store = bucket.Bucket(use(servers["moto"]))
+    assert store.listed("") == {}
+    context = multiprocessing.get_context("fork")
+    results: multiprocessing.Queue[str] = context.Queue()
+    child = context.Process(target=listed_in_a_fork, args=(store, results), daemon=True)
+    child.start()
+
+    assert "nothing can be written from a forked process" in results.get(timeout=60)
+    child.join(60)
