@@ -15,6 +15,7 @@ from cryodata.cli_build import DONE, FAILED, build
 from cryodata.cli_doors import export, serve
 from cryodata.cli_evaluate import evaluate
 from cryodata.cli_publish import diff, publish, pull
+from cryodata.cli_trace import trace
 from cryodata.cli_train import predict, train
 from cryodata.console import MAX_ROWS, Console
 from cryodata.errors import CryodataError, SourceError, UsageError
@@ -41,7 +42,7 @@ def app() -> None:
     """
 
 
-for command in (build, publish, pull, diff, serve, export, evaluate, train, predict):
+for command in (build, publish, pull, diff, serve, export, evaluate, trace, train, predict):
     app.add_command(command)
 
 

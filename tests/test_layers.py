@@ -29,6 +29,7 @@ HOMES = {
     "gemmi": {
         "formats/assembly.py",
         "formats/calphas.py",
+        "formats/model_writer.py",
         "formats/records.py",
         "formats/structure.py",
         "prepare/potential.py",
@@ -63,6 +64,7 @@ HOMES = {
         "cli_doors.py",
         "cli_evaluate.py",
         "cli_publish.py",
+        "cli_trace.py",
         "cli_train.py",
         "options.py",
     },

@@ -22,7 +22,7 @@ from cryodata.baseline.trace_links import LinkTables
 from cryodata.baseline.trace_owners import TYPICAL, Owners, claim, no_owners, owned, penalised
 from cryodata.baseline.trace_path import worth
 from cryodata.baseline.trace_scan import FREE, Cells, Costs, merge, scan
-from cryodata.baseline.trace_windows import prune, share_out, solve_window
+from cryodata.baseline.trace_windows import SPREAD, prune, share_out, solve_window
 
 Array = npt.NDArray[Any]
 Paths = list[Array]
@@ -44,6 +44,9 @@ SWEEPS = ((6, 3.0), (6, 2.0))
 
 WINDOW = 40
 "residues that are solved anew at a time"
+
+HALF, STEEP = 0.0, 0.6
+"mean worth around a residue that is as often right as wrong, and how fast that changes; from noisy cases of 7S15, 5NI1"
 
 PRUNE = 1.0
 "nats that a residue must add to its path to stay"
@@ -77,6 +80,17 @@ class Search:
         for k in self.order:
             prune(self.graph.xyz, self.tables, self.costs, self.emission, self.types[k], self.paths[k], PRUNE)
         return self.paths
+
+    def confidence(self) -> list[Array]:
+        """How far each residue is to be trusted, 0 to 1; 0 where it has no state."""
+        found = []
+        for k, path in enumerate(self.paths):
+            placed = (path >= 0).astype(np.float64)
+            around = np.ones(2 * SPREAD + 1)
+            each = np.convolve(self.worth(k, path)[1], around)[SPREAD : SPREAD + len(path)]
+            mean = each / np.maximum(np.convolve(placed, around)[SPREAD : SPREAD + len(path)], 1)
+            found.append(placed / (1 + np.exp((HALF - mean) / STEEP)))
+        return found
 
     def worth(self, k: int, path: Array) -> tuple[float, Array]:
         """Score of a path of chain k, and what each residue adds."""

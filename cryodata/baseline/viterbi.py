@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,23 +35,57 @@ def trace(
     The same input gives the same answer. Raises UsageError for shapes or values that cannot be. The first call in a
     new installation compiles for about a minute; `warm_up` does that beforehand.
     """
+    return [path for path, _ in trace_with_confidence(xyz, amino, sequences, method=method, links=links)]
+
+
+def trace_with_confidence(
+    xyz: npt.ArrayLike,
+    amino: npt.ArrayLike,
+    sequences: Sequence[str],
+    *,
+    method: str = "default",
+    links: Callable[[Array, Array], Array] | None = None,
+) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]]:
+    """As `trace`, with how far each residue is to be trusted, 0 to 1, float64 (L,).
+
+    Of the default method about the chance to be in register in noisy cases of other structures; of `paper` the
+    probability of the residue's type at its state.
+    """
     points, probabilities = _checked(xyz, amino)
     if method not in METHODS:
         raise UsageError(f"no tracing method '{method}'; there are: {', '.join(METHODS)}")
     if not len(points) or not any(sequences):
-        return [np.full(len(sequence), -1) for sequence in sequences]
-    if method == "paper":
-        from cryodata.baseline.trace_paper import trace_by_paper
+        return [(np.full(len(sequence), -1), np.zeros(len(sequence))) for sequence in sequences]
+    long = [sequence for sequence in sequences if sequence]
+    solve = _by_paper if method == "paper" else _by_search
+    found = iter(solve(points, probabilities, long, links))
+    return [next(found) if sequence else (np.empty(0, np.int64), np.empty(0)) for sequence in sequences]
 
-        return trace_by_paper(points, probabilities, sequences)
+
+def _by_search(
+    points: Array, probabilities: Array, sequences: Sequence[str], links: Any
+) -> Iterator[tuple[Array, Array]]:
     from cryodata.baseline.trace_graph import make_graph
     from cryodata.baseline.trace_links import link_tables
     from cryodata.baseline.trace_search import Search
 
-    long = [sequence for sequence in sequences if sequence]
     tables = link_tables()
-    found = iter(Search(make_graph(points, tables, links), probabilities, long, tables).run())
-    return [next(found).astype(np.int64) if sequence else np.empty(0, np.int64) for sequence in sequences]
+    search = Search(make_graph(points, tables, links), probabilities, sequences, tables)
+    paths = search.run()
+    for path, trust in zip(paths, search.confidence(), strict=True):
+        yield path.astype(np.int64), trust
+
+
+def _by_paper(
+    points: Array, probabilities: Array, sequences: Sequence[str], links: Any
+) -> Iterator[tuple[Array, Array]]:
+    from cryodata.baseline.trace_emission import UNKNOWN, types_of
+    from cryodata.baseline.trace_paper import trace_by_paper
+
+    for sequence, path in zip(sequences, trace_by_paper(points, probabilities, sequences), strict=True):
+        types = types_of(sequence)
+        trust = probabilities[path, np.minimum(types, UNKNOWN - 1)]
+        yield path, np.where((path >= 0) & (types < UNKNOWN), np.clip(trust, 0, 1), 0.0)
 
 
 def warm_up() -> None:
