@@ -26,6 +26,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[REAL_SKIPPED] = []
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--full"):
+        for item in items:
+            if item.get_closest_marker("full"):
+                item.add_marker(pytest.mark.skip(reason="takes long: runs under --full"))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of the real maps; tests that need it are skipped where it is not."""

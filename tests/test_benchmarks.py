@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.baseline import predict as predicting
 from benchmarks.build import ours
 from benchmarks.formats.density_codec import CODECS, STORED, measure
 from benchmarks.read import bench, inputs, scale, shuffle, source, startup
@@ -135,3 +136,13 @@ def test_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # a pair of float64 files of each of 6 x 6 x 6 sub-grids
     assert rows[1]["bytes"] == 6**3 * 2 * (128 + 8 * 32**3)
     assert len(building.ratios(rows)) == 1
+
+
+def test_predict(tmp_path: Path) -> None:
+    threads = torch.get_num_threads()
+    row = predicting.measure(tmp_path, 34, "quick")
+    torch.set_num_threads(threads)
+
+    assert row["windows"] * row["core"] ** 3 >= 34**3
+    assert row["seconds"] > 0
+    assert row["bare"] > 0

@@ -34,7 +34,9 @@ class TrainConfig:
     streams: int = _setting(8, "parts of an epoch that are read side by side; a multiple of the ranks")
     pool_volumes: int = _setting(0, "maps mixed at a time; 0 is one for each stream")
     balance: str = _setting(
-        "atoms", "sub-grids drawn by their C-alphas, each map alike, or as stored", ("atoms", "map", "none")
+        "atoms",
+        "draws sub-grids by their C-alphas (box and core as in the dataset), each map alike, or as stored",
+        ("atoms", "map", "none"),
     )
     rotate: str = _setting("cube", "random rotations: the 24 of a cube, any, or none", ("cube", "so3", "none"))
     workers: int = _setting(0, "processes that read; 1 keeps a GPU busy")
@@ -88,9 +90,7 @@ class TrainConfig:
         if not (self.epochs or self.steps):
             raise UsageError("epochs and steps are 0; expected one of them above")
         if len(self.weights) != len(self.names):
-            raise UsageError(
-                f"head_weights {self.head_weights!r}: expected a number for each of {', '.join(self.names)}"
-            )
+            raise UsageError(f"head_weights is {self.head_weights!r}; expected a number for each of {self.heads}")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -114,7 +114,7 @@ EXECUTION = ("workers", "device", "threads", "checkpoint_minutes")
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "reference": {},
     "quick": {"filters": 16, "blocks": "1,1,2", "scales": 1, "batch_size": 8, "streams": 1, "pool_volumes": 16,
-              "learning_rate": 3e-3, "steps": 600, "evaluate_every": 200, "validation_batches": 12},
+              "learning_rate": 3e-3, "steps": 300, "evaluate_every": 100, "validation_batches": 12},
     "paper-atom": {"network": "unetr", "heads": "atom", "head_weights": "1", "labels": "stored", "balance": "none",
                    "rotate": "none", "optimiser": "nadam", "learning_rate": 1e-4, "schedule": "plateau", "warmup": 0,
                    "clip": 0.0, "batch_size": 48, "epochs": 100, "seed": 42},

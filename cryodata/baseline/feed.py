@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ class Feed:
         """The rest of the epoch that the stream is set to: density (n, 1, z, y, x), labels, perhaps `sequence`."""
         source: Iterable[dict[str, Any]] = stream
         if self._workers:
-            source = DataLoader(stream, batch_size=None, num_workers=self._workers)
+            source = DataLoader(stream, batch_size=None, num_workers=self._workers, worker_init_fn=_leave_interrupts)
         for batch in source:
             moved: dict[str, Any] = {name: self._there(batch[name]) for name in self._names}
             moved["density"] = self._there(batch["density"])[:, None]
@@ -104,6 +105,11 @@ class Feed:
         if entry_id not in self._sequences:
             raise DatasetError(f"no sequence vector for entry {entry_id}; the file must hold one for each entry_id")
         return self._sequences[entry_id]
+
+
+def _leave_interrupts(worker: int) -> None:
+    """Ctrl-C goes to all processes of a terminal; the training process comes to a good place, and then ends these."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _pool(opened: DatasetVersion, config: TrainConfig) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -106,9 +107,9 @@ class _Run:
         """All steps that are left."""
         self._begin(state, say)
         began, spent = time.monotonic(), self.seconds
-        saved = began
+        saved, ended = began, False
         observe(self.step, self.steps)
-        while self.step < self.steps and not stop.asked:
+        while self.step < self.steps and not ended:  # all ranks end together: none looks at its own signal alone
             epoch, first = divmod(self.step, self.each)
             self.stream.load_state_dict(self.stream.state_at(epoch, first))
             for batch in self.feed.batches(self.stream):
@@ -122,20 +123,20 @@ class _Run:
                     saved = time.monotonic()
                 ended = self.group.any(stop.asked)
                 if ended:
-                    stop.signal = stop.signal or 15  # another process was asked
-                elif time.monotonic() - saved > 60 * self.config.checkpoint_minutes:
+                    stop.signal = stop.signal or signal.SIGTERM  # another process was asked
+                elif self.group.any(time.monotonic() - saved > 60 * self.config.checkpoint_minutes):
                     self._save()
                     saved = time.monotonic()
                 if ended or self.step >= self.steps:
                     break
-        if stop.asked and self.step < self.steps:
+        if ended and self.step < self.steps:
             self._save()
         elif self.group.leads:
             journal.draw_curves(self.folder, self._rows())
             journal.draw_confusion(self.folder, self.scores)
         row = self._rows()[-1] if self._rows() else {}
-        signal = stop.signal if self.step < self.steps else 0
-        return TrainReport(self.folder, self.step, self.steps, self.seconds, signal, row, self.scores)
+        asked = stop.signal if self.step < self.steps else 0
+        return TrainReport(self.folder, self.step, self.steps, self.seconds, asked, row, self.scores)
 
     def close(self) -> None:
         """Let go of the log."""
