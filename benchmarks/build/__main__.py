@@ -3,9 +3,10 @@
     python -m benchmarks.build --work DIR             all sizes, medians of 5, results kept
     python -m benchmarks.build --work DIR --sizes 300-0.727 --repeats 1
 
-Each measurement is a process of its own on one core: CPU is user and system after imports, memory the peak of the
-process above what it had after imports. Beside it, in the same run: the published procedure with its own operations,
-and the floor (inflate, one copy, encode). Files are in the page cache. Shows nothing of fetching.
+Each measurement is a process of its own on one core, set up as those of a build are: CPU is user and system after
+imports, memory the peak of the process above what it had after imports. Beside it, in the same run: the published
+procedure with its own operations, and the floor (inflate, one copy, encode). Files are in the page cache. Shows nothing
+of fetching.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 
 from benchmarks.build.inputs import SIZES, make
 from benchmarks.record import RESULTS, machine, write
+from cryodata.build.apart import ONE_THREAD
 
 KINDS = ("ours", "published", "floor")
 LIBRARIES = ("numpy", "zarr", "numcodecs", "isal", "gemmi", "scipy")
@@ -96,10 +98,9 @@ def measure(given: argparse.Namespace) -> list[dict[str, Any]]:
             for kind, found in runs.items():
                 out = given.work / "one.json"
                 command = [sys.executable, "-m", "benchmarks.build", "--work", str(given.work)]
-                threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
                 subprocess.run(
                     [*command, "--one", kind, str(map_path), str(model_path), str(out)],
-                    check=True, env={**os.environ, **threads},
+                    check=True, env={**os.environ, **ONE_THREAD},
                 )  # fmt: skip
                 found.append(json.loads(out.read_text("utf-8")))
         for kind, found in runs.items():
