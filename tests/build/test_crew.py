@@ -18,8 +18,10 @@ from typing import Any
 import psutil
 import pytest
 
+from cryodata.build import run as running
 from cryodata.build.admission import memory_for
 from cryodata.build.run import Staffing
+from cryodata.core.entry import Entry
 from cryodata.formats.volumes import folder_files
 
 BUILDER = str(Path(__file__).with_name("crew_builder.py"))
@@ -287,6 +289,20 @@ def test_as_many_processes_are_started_as_the_least_of_all_limits(
     asked: int, tasks: int, largest: int, available: int, cores: int, started: int
 ) -> None:
     assert Staffing.of(asked, tasks, largest, available, cores) == Staffing(started, available // started)
+
+
+def test_more_processes_are_started_when_the_largest_map_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "available_cores", lambda: 16)
+    asked_for: list[int] = []
+    waiting = [(4 * GB, Entry("large")), *((GB, Entry(f"small-{number}")) for number in range(20))]
+    hands = running._Hands(64, 8 * GB, waiting, asked_for.append)
+
+    assert (hands.share, hands.places(21)) == (4 * GB, 2)
+    hands.finished |= {f"small-{number}" for number in range(5)}
+    assert hands.places(16) == 2  # the large one may still take its share
+    hands.finished.add("large")
+    assert hands.places(15) == 8
+    assert asked_for == [2, 8]
 
 
 def test_a_map_that_needs_more_than_its_share_is_worked_on_alone(tmp_path: Path) -> None:
