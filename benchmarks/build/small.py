@@ -31,7 +31,7 @@ def build(entries: int, folder: Path) -> dict[str, Any]:
     began = time.perf_counter()
     building = subprocess.Popen(
         [*_cryodata("build", root), *settings, "--workers", str(PROCESSES)],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        stdout=subprocess.PIPE, stderr=(folder / "small.log").open("w", encoding="utf-8"), text=True,
     )  # fmt: skip
     memory, driver = [], psutil.Process(building.pid)
     while building.poll() is None:
