@@ -21,7 +21,7 @@ GAIN = 0.3
 REACH = 3
 "breaks that an exchanged stretch may span"
 
-UNLIKELY = -15.0
+UNLIKELY = -6.0
 "nats that the joints may seem to lose; below, an exchange is not looked at closely"
 
 Ints = npt.NDArray[np.int32]
@@ -111,7 +111,9 @@ def joint_gain(xyz: Any, tables: Any, costs: Any, one: Any, two: Any, across: An
     while beside < len(one) - 1 and across[beside] < 0:
         beside += 1
     j = across[beside]
-    if one[i] < 0 or one[h] < 0 or j < 0:
+    if j < 0:
+        return 2 * UNLIKELY  # nothing from here on has a counterpart
+    if one[i] < 0 or one[h] < 0:
         return 0.0
     g = j - 1
     while j < len(two) - 1 and two[j] < 0:

@@ -39,7 +39,7 @@ GROWTH = 1.4
 CONFIDENT = 12.0
 "worth of the 17 residues around one that is used for calibration"
 
-SWEEPS = ((6, 3.0), (6, 2.0))
+SWEEPS = ((6, 3.0), (6, 2.0), (6, 1.0))
 "passes over all windows, and the loss that is let pass at the first of them, nats"
 
 WINDOW = 40
@@ -68,14 +68,13 @@ class Search:
 
     def run(self) -> Paths:
         """The states of the residues of each chain, -1 where none."""
-        for number, (price, times) in enumerate(ROUNDS):
+        for price, times in ROUNDS:
             self.paths = self._round(price, times)
-            if number + 1 < len(ROUNDS):
-                self._calibrate()
+            self._calibrate()
+        owners = self._claimed(self.paths)
+        for k in self.order:
+            self._scan(k, owners, 2.0)
         for sweeps, loss in SWEEPS:
-            owners = self._claimed(self.paths)
-            for k in self.order:
-                self._scan(k, owners, 2.0)
             self.paths = self._exchanged(self._windows(sweeps, loss))
         for k in self.order:
             prune(self.graph.xyz, self.tables, self.costs, self.emission, self.types[k], self.paths[k], PRUNE)
