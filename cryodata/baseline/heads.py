@@ -48,7 +48,7 @@ def probabilities(logits: Tensor, heads: Sequence[Head]) -> dict[str, Tensor]:
         shares = torch.softmax(parts[head.name].float(), dim=1)
         if head.conditional:
             ca = found[ATOM][:, CA : CA + 1]
-            shares = torch.cat([1.0 - ca, shares * ca], dim=1)
+            shares = torch.cat([1.0 - ca, shares.mul_(ca)], dim=1)
         found[head.name] = shares
     return {head.name: found[head.name] for head in heads}
 

@@ -91,7 +91,7 @@ class ResidualUNet(nn.Module):
         """Logits at each trained scale, the finest first; in evaluation the finest alone."""
         from monai.networks.utils import pixelshuffle, pixelunshuffle
 
-        folded = pixelunshuffle(density, 3, self.fold)
+        folded = pixelunshuffle(density, 3, self.fold) if self.fold > 1 else density
         found: Any = self.body(folded.contiguous(memory_format=torch.channels_last_3d))
         levels = found if isinstance(found, list) else [found]
-        return [pixelshuffle(level, 3, self.fold) for level in levels]
+        return [pixelshuffle(level, 3, self.fold) for level in levels] if self.fold > 1 else levels

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from cryodata.baseline.heads import Head, inner, probabilities
 from cryodata.baseline.network import NetworkSpec
@@ -21,7 +22,7 @@ from cryodata.core.subgrids import SubgridGrid, cut_into
 TILE = 64
 "least voxels a side of what is written at a time"
 
-WINDOW_BYTES = 600 << 20
+WINDOW_BYTES = 1000 << 20
 "memory that one window may take"
 
 SMALLEST = 2.0**-12
@@ -83,8 +84,11 @@ class Predictor:
         return found
 
     @torch.inference_mode()
-    def cores(self, cubes: Tensor, core: int, rotations: int, sequence: Tensor | None) -> dict[str, Tensor]:
-        """Probabilities (n, classes, core, core, core) of each head, the mean over so many rotations of the window."""
+    def cores(
+        self, cubes: Tensor, core: int, rotations: int, sequence: Tensor | None
+    ) -> dict[str, npt.NDArray[np.float16]]:
+        """Probabilities (n, classes, core, core, core) of each head as they are stored, the mean over so many rotations
+        of the window."""
         vector = sequence.expand(len(cubes), -1).to(self.device) if sequence is not None else None
         cubes = cubes.to(self.device)
         summed: dict[str, Tensor] = {}
@@ -92,7 +96,10 @@ class Predictor:
             logits = _turned(self.forward(_turned(cubes, number), vector), _inverse(number))
             for name, shares in probabilities(inner(logits, core), self.heads).items():
                 summed[name] = summed[name].add_(shares) if name in summed else shares
-        return {name: shares.div_(rotations) for name, shares in summed.items()}
+        for shares in summed.values() if rotations > 1 else ():
+            shares.div_(rotations)
+        stored = {name: functional.threshold_(shares, SMALLEST, 0.0).half() for name, shares in summed.items()}
+        return {name: values.cpu().numpy() for name, values in stored.items()}
 
 
 def predict_tiles(
@@ -107,8 +114,8 @@ def predict_tiles(
 ) -> Iterator[tuple[tuple[slice, ...], Mapping[str, npt.NDArray[np.float16]]]]:
     """The probabilities of a volume, tile by tile: where (channels, z, y, x), and float16 arrays for each head.
 
-    density: (nz, ny, nx), prepared as in training. Every window goes through the network on its own, so that the
-    number of windows in a batch changes no more than the last bits of its arithmetic.
+    density: (nz, ny, nx), prepared as in training. No window sees another: batch_size changes at most the last bits of
+    the arithmetic, a step of float16 in what is stored.
     """
     grid = windows.grid
     cubes = np.empty((batch_size, grid.box, grid.box, grid.box), dtype=np.float32)
@@ -121,8 +128,7 @@ def predict_tiles(
             for cube, start in zip(cubes, group, strict=False):
                 cut_into(cube, density, [n - grid.margin for n in start])
             cut = torch.from_numpy(cubes[: len(group)])
-            for name, shares in predictor.cores(cut, grid.core, rotations, sequence).items():
-                stored = torch.where(shares < SMALLEST, 0.0, shares).half().cpu().numpy()
+            for name, stored in predictor.cores(cut, grid.core, rotations, sequence).items():
                 for core, start in zip(stored, group, strict=True):
                     place = [n - first for n, first in zip(start, tile, strict=True)]
                     target = found[name][(slice(None), *(slice(n, n + grid.core) for n in place))]

@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from cryodata.baseline.config import TrainConfig
+from cryodata.baseline.config import TrainConfig, resolve_config
 from cryodata.baseline.feed import Feed, heads_in, train_stream
 from cryodata.baseline.group import Group
 from cryodata.baseline.heads import split_channels
@@ -24,7 +25,7 @@ from cryodata.baseline.network import NetworkSpec
 from cryodata.baseline.train import train
 from cryodata.build.dataset import Report
 from cryodata.errors import DatasetError, UsageError
-from cryodata.formats.versions import open_version
+from cryodata.formats.versions import DatasetVersion, open_version
 
 CPU = Group(0, 1, torch.device("cpu"))
 
@@ -108,7 +109,7 @@ def test_what_can_not_be_trained_is_said_before_it_begins(
     assert not (tmp_path / "run").exists()
 
 
-def learner_of(opened: object, config: TrainConfig, steps: int) -> Learner:
+def learner_of(opened: DatasetVersion, config: TrainConfig, steps: int) -> Learner:
     heads = heads_in(opened, config)
     spec = NetworkSpec(
         config.network, sum(head.channels for head in heads), config.filters, config.levels, scales=config.scales,
@@ -126,43 +127,47 @@ def c_alpha_f1(learner: Learner, batch: dict[str, torch.Tensor]) -> float:
     return float(2 * (found & there).sum() / (found.sum() + there.sum()))
 
 
+def fullest(opened: DatasetVersion, config: TrainConfig) -> dict[str, torch.Tensor]:
+    """The batch with most C-alphas among the first of an epoch."""
+    batches = islice(Feed(config, CPU.device).batches(train_stream(opened, config)), 30)
+    return max(batches, key=lambda batch: int((batch["atom"] == 1).sum()))
+
+
 def overfitted(simulated: Report, config: TrainConfig, steps: int) -> float:
     """F1 of the C-alpha voxels of one box that was learnt over and over."""
     opened = open_version(simulated.folder.parent, "simulated")
-    batch = next(iter(Feed(config, CPU.device).batches(train_stream(opened, config))))
+    batch = fullest(opened, config)
     learner = learner_of(opened, config, steps)
-    before = c_alpha_f1(learner, batch)
+    assert (batch["atom"] == 1).any()
+    assert c_alpha_f1(learner, batch) < 0.2
     for step in range(steps):
         learner.learn(batch, step)
-    assert before < 0.2
     return c_alpha_f1(learner, batch)
 
 
-def test_the_residual_network_learns_a_small_box_by_heart(simulated: Report, small: TrainConfig) -> None:
-    box = {"labels": "nearest", "batch_size": 1, "box": 32, "core": 20, "balance": "atoms", "rotate": "none"}
-    config = replace(small, **box, learning_rate=1e-2, filters=16, warmup=5, loss="plain")
+BY_HEART = {"labels": "nearest", "balance": "map", "rotate": "none", "loss": "plain", "learning_rate": 1e-2}
+"one voxel for each C-alpha, and always the same box"
 
-    assert overfitted(simulated, config, steps=60) > 0.8
+
+def test_the_residual_network_learns_a_small_box_by_heart(simulated: Report, small: TrainConfig) -> None:
+    config = replace(small, **BY_HEART, core=16, batch_size=1, filters=16, warmup=10)
+
+    assert overfitted(simulated, config, steps=60) > 0.95
 
 
 @pytest.mark.full
-def test_the_residual_network_learns_a_map_of_64_voxels_a_side_by_heart(simulated: Report) -> None:
-    config = TrainConfig(
-        labels="nearest", box=64, core=64, balance="none", batch_size=1, streams=1, rotate="none",
-        learning_rate=3e-3, filters=16, blocks="1,1,1", scales=2, warmup=10, loss="plain", device="cpu",
-    )  # fmt: skip
+def test_the_residual_network_learns_a_map_of_64_voxels_a_side_by_heart(simulated: Report, small: TrainConfig) -> None:
+    shape = {"box": 64, "core": 64, "filters": 16, "blocks": "1,1,1", "scales": 2}
+    config = replace(small, **BY_HEART, **shape, batch_size=1, warmup=10)
 
-    assert overfitted(simulated, config, steps=300) > 0.95
+    assert overfitted(simulated, config, steps=200) > 0.95
 
 
 @pytest.mark.full
 def test_depth_4_lowers_its_loss_steadily_over_200_steps(simulated: Report) -> None:
-    config = TrainConfig(
-        network="unetr", depth=4, heads="atom", head_weights="1", labels="stored", batch_size=8, streams=1,
-        optimiser="nadam", learning_rate=1e-4, schedule="constant", warmup=0, clip=0.0, device="cpu", rotate="none",
-    )  # fmt: skip
+    config = resolve_config("paper-atom", None, {"depth": 4, "batch_size": 2, "streams": 1, "device": "cpu"})
     opened = open_version(simulated.folder.parent, "simulated")
-    batch = next(iter(Feed(config, CPU.device).batches(train_stream(opened, config))))
+    batch = fullest(opened, config)
     learner = learner_of(opened, config, 200)
     means = []
     for _ in range(10):
@@ -171,7 +176,7 @@ def test_depth_4_lowers_its_loss_steadily_over_200_steps(simulated: Report) -> N
         means.append(learner.mean_losses()["train_loss"])
 
     assert means == sorted(means, reverse=True)
-    assert means[-1] < 0.5 * means[0]
+    assert means[-1] < 0.7 * means[0]
 
 
 @pytest.mark.full

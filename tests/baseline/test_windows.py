@@ -13,7 +13,7 @@ from cryodata.baseline.windows import Predictor, Windows, predict_tiles, windows
 from cryodata.core.subgrids import SubgridGrid
 
 HEADS = heads_of({"atom": ("CA",)}, conditional=False)
-SPEC = NetworkSpec("residual", 2, filters=8, blocks=(1, 1))
+SPEC = NetworkSpec("residual", 2, filters=8, blocks=(1, 1), scales=1)
 
 
 class Copies(nn.Module):
@@ -32,8 +32,8 @@ def predicted(network: nn.Module, density: np.ndarray, windows: Windows, **asked
     return whole
 
 
-@pytest.mark.parametrize("shape", [(9, 30, 17), (70, 5, 66), (1, 1, 1)], ids=str)
-@pytest.mark.parametrize("rotations", [1, 24])
+@pytest.mark.parametrize("shape", [(9, 30, 17), (20, 5, 26), (1, 1, 1)], ids=str)
+@pytest.mark.parametrize("rotations", [1, 24], ids=["plain", "rotated"])
 def test_the_cores_tile_a_volume_of_any_shape(shape: tuple[int, int, int], rotations: int) -> None:
     density = np.random.Generator(np.random.PCG64(1)).random(shape, dtype=np.float32)
     windows = Windows(SubgridGrid.uniform(shape, 12, 8), 16)
@@ -80,6 +80,6 @@ def test_windows_are_as_large_as_pays_and_those_of_the_unetr_as_in_training() ->
 
     assert (unetr.grid.box, unetr.grid.core, len(unetr.grid), unetr.tile) == (32, 20, 1331, 80)
     assert (small.grid.box, small.grid.core) == (32, 20)
-    assert large.grid.box > 64
+    assert large.grid.box == 88
     assert large.grid.box - large.grid.core == 12
-    assert len(large.grid) * large.grid.box**3 < 0.6 * 1331 * 32**3
+    assert len(large.grid) * large.grid.box**3 < 0.5 * 1331 * 32**3
