@@ -98,7 +98,9 @@ class Predictor:
                 summed[name] = summed[name].add_(shares) if name in summed else shares
         for shares in summed.values() if rotations > 1 else ():
             shares.div_(rotations)
-        stored = {name: functional.threshold_(shares, SMALLEST, 0.0).half() for name, shares in summed.items()}
+        stored = {
+            name: functional.threshold(shares, SMALLEST, 0.0, inplace=True).half() for name, shares in summed.items()
+        }
         return {name: values.cpu().numpy() for name, values in stored.items()}
 
 
