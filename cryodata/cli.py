@@ -13,7 +13,7 @@ import click
 from cryodata import __version__, reports
 from cryodata.cli_build import DONE, FAILED, build
 from cryodata.cli_doors import export, serve
-from cryodata.cli_evaluate import evaluate
+from cryodata.cli_evaluate import baseline, evaluate
 from cryodata.cli_publish import diff, publish, pull
 from cryodata.cli_trace import trace
 from cryodata.cli_train import predict, train
@@ -42,7 +42,7 @@ def app() -> None:
     """
 
 
-for command in (build, publish, pull, diff, serve, export, evaluate, trace, train, predict):
+for command in (build, publish, pull, diff, serve, export, evaluate, trace, train, predict, baseline):
     app.add_command(command)
 
 

@@ -1,4 +1,4 @@
-"""`cryodata evaluate`: its options, and what it calls."""
+"""`cryodata evaluate` and `cryodata baseline`: their options, and what they call."""
 
 from __future__ import annotations
 
@@ -77,6 +77,7 @@ def evaluate(**options: Any) -> int:
     cryodata evaluate traced.cif deposited.cif --png score.png
     cryodata evaluate traced.cif deposited.cif --probability atom_CA.mrc.gz --json
     """  # fmt: skip
+    from cryodata.baseline.evaluate import as_json
     from cryodata.baseline.evaluate import evaluate as measure
     from cryodata.formats.calphas import read_calphas
 
@@ -90,7 +91,7 @@ def evaluate(**options: Any) -> int:
     if options["probability"]:
         curve = _curve(options["probability"], options["rule"], options["reference"])
     if console.as_json:
-        console.show_json(reports_evaluate.evaluation_json(found, curve))
+        console.show_json(as_json(found, curve))
     else:
         reports_evaluate.evaluation(console, found, curve)
     if options["png"]:
@@ -101,18 +102,79 @@ def evaluate(**options: Any) -> int:
     return DONE
 
 
+@click.command()
+@click.option("--quick", "name", flag_value="quick", help="Simulated maps and a small network: minutes on two cores.")
+@click.option("--full", "name", flag_value="full", help="Four folds of simulated maps, and real ones from --source.")
+@click.option(
+    "--source",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    metavar="DIR",
+    help="With --full: folder with entries.csv of real maps.",
+)
+@click.option(
+    "--splits",
+    type=FILE,
+    metavar="FILE",
+    help="CSV file with columns id,split for them (train, validation, test); or a column split in entries.csv.",
+)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Folder. [baseline-quick]")
+@click.option("--workers", type=click.IntRange(0), metavar="N", help="Processes that build. Default: one a core.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a number of the plan (maps, residues, folds, rotations, ...) or a setting of `cryodata train`.",
+)
+@common(remote=False)
+def baseline(**options: Any) -> int:
+    """Build, train, predict, trace and evaluate with one command; a page with the result beside the paper's.
+
+    Every stage is done once: stopped anywhere, the same command goes on. --quick takes minutes on two cores; --full is
+    for a GPU, and on a CPU trains a smaller network for about two hours. The page is report.html in --out, all numbers
+    are in report.json beside it. Needs pip install 'cryodata[train]'.
+
+    \b
+    cryodata baseline --quick
+    cryodata baseline --quick --set steps=200 --set maps=8
+    cryodata baseline --full --source maps --splits splits.csv --out full
+    """  # fmt: skip
+    if not options["name"]:
+        raise UsageError("expected --quick or --full")
+    if options["source"] and options["name"] == "quick":
+        raise UsageError("--quick takes simulated maps only; real ones need --full")
+    _need("biotite", "matplotlib", "monai", "numba", "safetensors", "scipy", "tensorboard", "torch")
+    import torch
+
+    from cryodata.baseline.pipeline import run_baseline
+    from cryodata.baseline.plan import plan_for
+    from cryodata.baseline.site import Site, Watch
+    from cryodata.build.run import available_cores
+
+    console = Console(options["as_json"])
+    site = Site(
+        plan=plan_for(options["name"], options["settings"], torch.cuda.is_available()),
+        root=options["root"],
+        source=options["source"],
+        splits=options["splits"],
+        workers=available_cores() if options["workers"] is None else options["workers"],
+        watch=Watch(console.say, console.steps),
+    )
+    out = (options["out"] or Path(f"baseline-{options['name']}")).resolve()
+    report = run_baseline(site, out)
+    if console.as_json:
+        console.show_json({**report, "folder": str(out)})
+    else:
+        reports_evaluate.baseline(console, report, out)
+    return DONE
+
+
 def _curve(path: Path, rule: str, reference: Path) -> ThresholdCurve:
-    from cryodata.baseline.thresholds import threshold_curve
+    from cryodata.baseline.thresholds import reference_curve
     from cryodata.formats.mrc import read_volume
     from cryodata.formats.mrc_header import read_header
-    from cryodata.formats.structure import read_structure
-    from cryodata.prepare.residues import is_backbone, protein_residues
-    from cryodata.prepare.rules import LabelRule
 
-    labels = LabelRule.parse(rule)
-    atoms = protein_residues(read_structure(reference).model)
-    ca, others = (atoms.xyz[is_backbone(atoms, names)] for names in (("CA",), ("N", "C")))
-    return threshold_curve(read_volume(path, read_header(path)), ca, labels, others)
+    return reference_curve(read_volume(path, read_header(path)), reference, rule)
 
 
 def _need(*libraries: str) -> None:

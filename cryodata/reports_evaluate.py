@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -10,18 +10,10 @@ from rich.table import Table
 from cryodata.console import MAX_ROWS, Console
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cryodata.baseline.evaluate import Evaluation
     from cryodata.baseline.thresholds import ThresholdCurve
-
-
-def evaluation_json(found: Evaluation, curve: ThresholdCurve | None) -> dict[str, Any]:
-    """As plain values."""
-    value = asdict(found)
-    value["chain_comparison"] = value.pop("comparison")
-    if curve is not None:
-        threshold, best = curve.best
-        value["voxels"] = {"best_threshold": threshold, "best_f1": best, **asdict(curve)}
-    return value
 
 
 def evaluation(console: Console, found: Evaluation, curve: ThresholdCurve | None) -> None:
@@ -48,6 +40,18 @@ def evaluation(console: Console, found: Evaluation, curve: ThresholdCurve | None
         console.print(f"... and {len(found.chains) - MAX_ROWS} more; --json lists all")
     if curve is not None:
         _curve(console, curve)
+
+
+def baseline(console: Console, report: Mapping[str, Any], out: Path) -> None:
+    """Means of each part, and where the page is."""
+    from cryodata.baseline.summary import COLUMNS
+
+    shown = ("precision", "recall", "f1_2", "chance_f1", "rmsd", "matching", "identity", "in_register")
+    table = Table("maps not seen in training", "maps", *(COLUMNS[name] for name in shown), box=None, pad_edge=False)
+    for part in report["parts"]:
+        table.add_row(part["title"], f"{len(part['maps'])}", *(_number(part["mean"][name]) for name in shown))
+    console.table(table)
+    console.print(f"report: {out / 'report.html'}")
 
 
 def _comparison(console: Console, found: Evaluation) -> None:

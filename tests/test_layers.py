@@ -46,6 +46,8 @@ HOMES = {
     "dask": {"build/clusters.py", "build/run.py"},
     "distributed": {"build/clusters.py", "build/run.py"},
     "torch": {
+        "cli_evaluate.py",
+        "baseline/pipeline.py",
         "cli_train.py",
         "demo.py",
         "read/torch_device.py",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from cryodata.baseline.chain_comparison import ChainComparison, compare_chains
 from cryodata.baseline.matching import FloatArray, IndexArray, Pairs, match_optimally, near_pairs
 from cryodata.baseline.sequences import correspondence
+from cryodata.baseline.thresholds import ThresholdCurve
 from cryodata.core.calphas import CAlphas, Crystal
 
 CAPS = (1.0, 2.0, 3.0)
@@ -126,6 +127,16 @@ def evaluate(model: CAlphas, reference: CAlphas, crystal: Crystal | None = None)
     )
 
 
+def as_json(found: Evaluation, curve: ThresholdCurve | None = None) -> dict[str, Any]:
+    """All of it as plain values, those of phenix under `chain_comparison`."""
+    value = asdict(found)
+    value["chain_comparison"] = value.pop("comparison")
+    if curve is not None:
+        threshold, best = curve.best
+        value["voxels"] = {"best_threshold": threshold, "best_f1": best, **asdict(curve)}
+    return value
+
+
 def residue_states(model: CAlphas, reference: CAlphas) -> npt.NDArray[np.int64]:
     """What became of each residue of the reference, int64 (n,).
 
@@ -163,6 +174,8 @@ def _pair_chains(model: CAlphas, reference: CAlphas) -> tuple[tuple[ChainPair, .
     """Which chain is which, and the residues that the alignments pair; one-to-one, so that most are in register."""
     from scipy.optimize import linear_sum_assignment
 
+    if not len(model) or not len(reference):
+        return (), near_pairs(model.xyz[:0], reference.xyz[:0], RIGHT)
     ours, theirs = model.chains, reference.chains
     aligned: dict[tuple[str, str], IndexArray] = {}
     table: list[list[Pairs]] = []

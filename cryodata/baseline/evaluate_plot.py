@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,32 @@ def _draw_residues(panel: Any, model: CAlphas, reference: CAlphas) -> None:
         share = float(np.mean(states == number))
         panel.plot([], [], "s", color=color, label=f"{name}: {share:.1%}")
     panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), fontsize=8, frameon=False)
+
+
+def draw_curves(png: Path, curves: Mapping[str, Mapping[str, Sequence[float]]], title: str) -> None:
+    """F1 against threshold of several maps, their mean, and that of chance: the paper's figure 6.
+
+    curves: by map, what `as_json` gives as `voxels`.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, panel = plt.subplots(figsize=(6.4, 4.4), constrained_layout=True)
+    thresholds = next(iter(curves.values()))["thresholds"]
+    for number, curve in enumerate(curves.values()):
+        panel.plot(thresholds, curve["f1"], color="#9ecae1", linewidth=0.8, label="" if number else "each map")
+    for key, label, style, color in (
+        ("f1", "mean", "-", "#1f77b4"),
+        ("random_f1", "chance, mean", "--", "black"),
+    ):
+        mean = np.mean([curve[key] for curve in curves.values()], axis=0)
+        panel.plot(thresholds, mean, style, color=color, linewidth=2, label=label)
+    panel.set(xlabel="probability of an alpha carbon", ylabel="F1 of voxels", xlim=(0, 1), ylim=(0, 1.02), title=title)
+    panel.legend(loc="best", fontsize=8)
+    figure.savefig(png, dpi=100)
+    plt.close(figure)
 
 
 def draw_curve(panel: Any, curve: ThresholdCurve) -> None:

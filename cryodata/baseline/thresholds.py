@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,8 @@ import numpy.typing as npt
 from cryodata.baseline.matching import nearest_distance
 from cryodata.core.volume import FloatArray, Volume
 from cryodata.errors import DatasetError, UsageError
+from cryodata.formats.structure import read_structure
+from cryodata.prepare.residues import is_backbone, protein_residues
 from cryodata.prepare.rules import LabelRule
 
 STEPS = 100
@@ -88,6 +91,14 @@ def threshold_curve(
         labelled=labelled,
         outside=outside,
     )
+
+
+def reference_curve(probability: Volume, reference: Path, labels: str) -> ThresholdCurve:
+    """`threshold_curve` for a model file. labels: the rule of training, as `labels=` takes it."""
+    rule = LabelRule.parse(labels)
+    atoms = protein_residues(read_structure(reference).model)
+    ca, others = (atoms.xyz[is_backbone(atoms, names)] for names in (("CA",), ("N", "C")))
+    return threshold_curve(probability, ca, rule, others)
 
 
 def _labelled(

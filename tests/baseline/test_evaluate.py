@@ -15,8 +15,7 @@ from cryodata.baseline.unique import unique_part
 from cryodata.cli import app
 from cryodata.core.calphas import CAlphas
 from cryodata.formats.calphas import read_calphas
-
-from .models import calphas, helix, sequence, write_pdb
+from tests.baseline.models import calphas, helix, sequence, write_pdb
 
 GOLDEN = "golden/EMD-34610/34610_cryo2struct_full.pdb", "golden/EMD-34610/8hb0.pdb"
 
@@ -207,6 +206,14 @@ def test_a_model_far_away_has_zeros_and_no_rmsd(protein: CAlphas) -> None:
     assert found.comparison == ChainComparison(
         "unique", 100, 0, None, 100, 0, None, 0, None, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 2, 0
     )
+
+
+def test_a_model_without_residues_has_zeros(protein: CAlphas) -> None:
+    found = evaluate(protein.take(np.arange(0)), protein)
+
+    assert (found.matching[2].f1, found.by_sequence.lddt, found.in_register, found.chains) == (0, 0, 0, ())
+    assert (found.comparison.close, found.comparison.found_percent) == (0, 0)
+    assert residue_states(protein.take(np.arange(0)), protein).tolist() == [3] * 100
 
 
 def test_a_single_residue_is_judged_too(tmp_path: Path) -> None:

@@ -19,8 +19,7 @@ from cryodata.prepare.points import BoxPoints
 from cryodata.prepare.residues import is_backbone, protein_residues
 from cryodata.prepare.rules import LabelRule
 from cryodata.prepare.simulate import random_protein
-
-from .models import calphas, write_pdb
+from tests.baseline.models import calphas, write_pdb
 
 NEAREST = LabelRule("nearest")
 
