@@ -75,8 +75,9 @@ def draw_curves(folder: Path, rows: Sequence[Mapping[str, float]]) -> Path | Non
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.6), constrained_layout=True)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(15, 4.8), constrained_layout=True)
     for panel, names in ((left, _named(rows, "loss")), (right, _named(rows, "macro_f1", "f1_", "accuracy_labelled"))):
+        panel.set_prop_cycle(color=plt.get_cmap("tab20").colors)  # no two lines of one colour
         for name in names:
             points = [(row["step"], row[name]) for row in rows if name in row]
             style = "--" if name.startswith("train") else "-"
@@ -84,7 +85,7 @@ def draw_curves(folder: Path, rows: Sequence[Mapping[str, float]]) -> Path | Non
         panel.set_xlabel("step")
         panel.grid(alpha=0.3)
         if names:
-            panel.legend(fontsize=8)
+            panel.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     left.set_title("loss")
     right.set_title("scores on validation, by voxel")
     right.set_ylim(0, 1)
