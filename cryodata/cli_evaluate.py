@@ -50,17 +50,18 @@ class Shift(click.ParamType[tuple[float, float, float]]):
 )
 @click.option(
     "--probability",
-    type=FILE,
-    metavar="MAP",
-    help="Map of predicted probabilities of an alpha carbon: adds precision, recall and F1 against the threshold.",
+    type=click.Path(path_type=Path, exists=True),
+    metavar="MAP|DIR",
+    help="Predicted probabilities of an alpha carbon, a map or what `cryodata predict` made: adds precision, recall "
+    "and F1 of voxels against the threshold.",
 )
 @click.option(
     "--labels",
     "rule",
-    default="nearest",
-    show_default=True,
+    default="",
     metavar="RULE",
-    help="With --probability: how labels were written in training: nearest, floor, stored or sphere:R.",
+    help="With --probability: how labels were written in training: nearest, floor, stored or sphere:R. Default: what "
+    "the prediction says, nearest for a map.",
 )
 @click.option("--no-symmetry", is_flag=True, help="Compare chains without the crystal symmetry that the files name.")
 @click.option("--png", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Draw a picture.")
@@ -75,7 +76,7 @@ def evaluate(**options: Any) -> int:
     \b
     cryodata evaluate traced.cif deposited.cif
     cryodata evaluate traced.cif deposited.cif --png score.png
-    cryodata evaluate traced.cif deposited.cif --probability atom_CA.mrc.gz --json
+    cryodata evaluate traced.cif deposited.cif --probability predicted --json
     """  # fmt: skip
     from cryodata.baseline.evaluate import as_json
     from cryodata.baseline.evaluate import evaluate as measure
@@ -170,11 +171,14 @@ def baseline(**options: Any) -> int:
 
 
 def _curve(path: Path, rule: str, reference: Path) -> ThresholdCurve:
-    from cryodata.baseline.thresholds import reference_curve
+    from cryodata.baseline.predictions import open_prediction
+    from cryodata.baseline.thresholds import predicted_curve, reference_curve
     from cryodata.formats.mrc import read_volume
     from cryodata.formats.mrc_header import read_header
 
-    return reference_curve(read_volume(path, read_header(path)), reference, rule)
+    if path.is_dir():
+        return predicted_curve(open_prediction(path), reference, rule)
+    return reference_curve(read_volume(path, read_header(path)), reference, rule or "nearest")
 
 
 def _need(*libraries: str) -> None:

@@ -96,13 +96,13 @@ def _evaluate(folder: Path, item: HeldOut) -> dict[str, Any]:
     from cryodata.baseline.evaluate import as_json, evaluate
     from cryodata.baseline.evaluate_plot import draw
     from cryodata.baseline.predictions import open_prediction
-    from cryodata.baseline.thresholds import reference_curve
+    from cryodata.baseline.thresholds import predicted_curve
     from cryodata.formats.calphas import read_calphas
 
     reference = read_calphas(item.model_path)[0]
     model = read_calphas(folder / MODEL)[0] if (folder / MODEL).exists() else reference.take(np.arange(0))
     prediction = open_prediction(folder / "prediction")
-    curve = reference_curve(prediction.channel("atom", 1), item.model_path, prediction.told["runs"][0]["labels"])
+    curve = predicted_curve(prediction, item.model_path)
     found = evaluate(model, reference)
     draw(folder / "score.png", model, reference, found, curve)
     chance = chance_f1(prediction.density(), reference.xyz)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cryodata.baseline.matching import nearest_distance
+from cryodata.baseline.predictions import Prediction
 from cryodata.core.volume import FloatArray, Volume
 from cryodata.errors import DatasetError, UsageError
 from cryodata.formats.structure import read_structure
@@ -99,6 +100,12 @@ def reference_curve(probability: Volume, reference: Path, labels: str) -> Thresh
     atoms = protein_residues(read_structure(reference).model)
     ca, others = (atoms.xyz[is_backbone(atoms, names)] for names in (("CA",), ("N", "C")))
     return threshold_curve(probability, ca, rule, others)
+
+
+def predicted_curve(prediction: Prediction, reference: Path, labels: str = "") -> ThresholdCurve:
+    """`reference_curve` of what `cryodata predict` made. labels: the rule of its training if empty."""
+    trained = [run["labels"] for run in prediction.told["runs"] if "atom" in run["heads"]]
+    return reference_curve(prediction.channel("atom", 1), reference, labels or (trained or ["nearest"])[0])
 
 
 def _labelled(

@@ -60,6 +60,18 @@ def test_every_stage_leaves_what_the_next_one_needs(finished: tuple[Path, dict[s
     assert report == {**json.loads((folder / "out/report.json").read_text()), "folder": str(folder / "out")}
 
 
+def test_evaluating_by_hand_gives_the_scores_of_the_report(finished: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = finished
+    made = folder / "out/simulated-1/maps/SIM-00001"
+    model = next((folder / "root").glob("*/source/*/SIM-00001.cif"))
+    words = ["evaluate", str(made / "traced.cif"), str(model), "--probability", str(made / "prediction"), "--json"]
+    found = json.loads(CliRunner().invoke(app, words, standalone_mode=False).stdout)
+    scores = json.loads((made / "score.json").read_text())
+
+    assert found == {name: scores[name] for name in found}
+    assert found["voxels"]["labelled"] > 20
+
+
 def test_the_page_needs_nothing_else(finished: tuple[Path, dict[str, Any]]) -> None:
     text = (finished[0] / "out/report.html").read_text("utf-8")
 
