@@ -12,11 +12,12 @@ from cryodata.baseline.trace_scan import NEVER
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def best_path(m: Any, emission: Any, tables: Any, costs: Any, part: tuple[int, int], path: Any) -> Any:
+def best_path(m: Any, emission: Any, tables: Any, costs: Any, part: tuple[int, int, int, int], path: Any) -> Any:
     """The best path: its cells go into `path` (L,), -1 where none; returns its score, 0 for an empty path.
 
     emission: (cells,) float32, what a cell is worth, penalties included; NEVER for one that is not to be used.
-    part: first and last + 1 of the residues looked at; the ends of a part cost nothing where it is no end of the chain.
+    part: first and last + 1 of the residues looked at; where they are no ends of the chain the path begins before residue
+    part[2] and ends at part[3] or later, at no cost.
     """
     cells, length = len(m.state), len(m.first) - 1
     steps, turns = len(m.step_from), len(m.turn_from)
@@ -29,9 +30,10 @@ def best_path(m: Any, emission: Any, tables: Any, costs: Any, part: tuple[int, i
     highest = np.empty(len(tables.far), np.float32)
     for apart in range(1, len(tables.far)):
         highest[apart] = tables.far[apart].max()
-        highest[apart] -= min(costs.jump * (apart - 1), costs.gap_open) + costs.longer * (min(apart, 60) - 1)
+        missing = min(costs.jump * (apart - 1), costs.gap_open) if apart > 1 else costs.gap_open
+        highest[apart] -= missing + costs.longer * (min(apart, 60) - 1)
     for i in range(part[0], part[1]):
-        start = -costs.longer * min(i, costs.end) if part[0] == 0 else 0.0
+        start = -costs.longer * min(i, costs.end) if part[0] == 0 else (0.0 if i < part[2] else NEVER)
         for c in range(m.first[i], m.first[i + 1]):
             if emission[c] <= NEVER:
                 continue
@@ -81,9 +83,11 @@ def _follow(
     """Go back along the best path."""
     length, steps = len(m.first) - 1, len(m.step_from)
     path[:] = -1
-    score, cell = np.float32(0.0), -1
+    score, cell = np.float32(0.0) if part[0] == 0 and part[1] == length else np.float32(NEVER / 2), -1
     for c in range(m.first[part[0]], m.first[part[1]]):
         value = best[c]
+        if part[1] < length and m.residue[c] < part[3]:
+            continue
         if part[1] == length:
             value -= costs.longer * min(length - 1 - m.residue[c], costs.end)
         if value > score:

@@ -49,7 +49,8 @@ def far_score(tables: Any, costs: Any, apart: int, length: float) -> Any:
     if apart >= len(tables.far):
         return -costs.broken - longer
     place = min(int(length / tables.bins[1]), tables.far.shape[1] - 1)
-    missing = min(costs.jump * (apart - 1), costs.gap_open)
+    # a break between neighbours is a gap too: it must not be a way round what angles say
+    missing = min(costs.jump * (apart - 1), costs.gap_open) if apart > 1 else costs.gap_open
     return max(tables.far[apart, place] - missing, -costs.broken) - longer
 
 

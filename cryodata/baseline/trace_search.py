@@ -39,16 +39,19 @@ GROWTH = 1.4
 CONFIDENT = 12.0
 "worth of the 17 residues around one that is used for calibration"
 
-SWEEPS = ((6, 3.0), (6, 2.0), (6, 1.0))
-"passes over all windows, and the loss that is let pass at the first of them, nats"
+CYCLES, SWEEPS = 16, 2
+"times that what is weak is taken out and found anew, and passes over all windows each time"
 
-WINDOW = 40
-"residues that are solved anew at a time"
+WEAK = (0.2, 1.4)
+"least worth a residue, over 9, of what stays; drawn anew for each cycle. Right stretches have about 1.7"
+
+WINDOWS = (24, 40, 80)
+"residues that are solved at a time, each half over the last"
 
 HALF, STEEP = 0.0, 0.6
 "mean worth around a residue that is as often right as wrong, and how fast that changes; from noisy cases of 7S15, 5NI1"
 
-PRUNE = 1.0
+PRUNE = 0.0
 "nats that a residue must add to its path to stay"
 
 
@@ -74,8 +77,7 @@ class Search:
         owners = self._claimed(self.paths)
         for k in self.order:
             self._scan(k, owners, 2.0)
-        for sweeps, loss in SWEEPS:
-            self.paths = self._exchanged(self._windows(sweeps, loss))
+        self.paths = self._exchanged(self._windows())
         for k in self.order:
             prune(self.graph.xyz, self.tables, self.costs, self.emission, self.types[k], self.paths[k], PRUNE)
         return self.paths
@@ -84,11 +86,7 @@ class Search:
         """How far each residue is to be trusted, 0 to 1; 0 where it has no state."""
         found = []
         for k, path in enumerate(self.paths):
-            placed = (path >= 0).astype(np.float64)
-            around = np.ones(2 * SPREAD + 1)
-            each = np.convolve(self.worth(k, path)[1], around)[SPREAD : SPREAD + len(path)]
-            mean = each / np.maximum(np.convolve(placed, around)[SPREAD : SPREAD + len(path)], 1)
-            found.append(placed / (1 + np.exp((HALF - mean) / STEEP)))
+            found.append((path >= 0) / (1 + np.exp((HALF - self._around(k)) / STEEP)))
         return found
 
     def worth(self, k: int, path: Array) -> tuple[float, Array]:
@@ -133,7 +131,7 @@ class Search:
         penalised(owners, k, price, self.costs.present, lattice, self.emission, types, values)
         self._remember(k, price, values)
         path: Array = np.empty(len(types), np.int32)
-        best_path(lattice, values, self.tables, self.costs, (0, len(types)), path)
+        best_path(lattice, values, self.tables, self.costs, (0, len(types), 0, len(types)), path)
         self.paths[k] = np.where(path >= 0, lattice.state[path], -1).astype(np.int32)
         claim(owners, k, self.paths[k], self.worth(k, self.paths[k])[1])
         self.lost[k] = np.flatnonzero((self.paths[k] >= 0) & (owned(owners, k, self.paths[k]) < 0))
@@ -176,33 +174,57 @@ class Search:
         if found is not None:
             self.emission = found
 
-    def _windows(self, sweeps: int, loss: float) -> Paths:
-        """Solve windows anew, over and over."""
+    def _windows(self) -> Paths:
+        """Take out what is weak and solve windows anew, over and over; what is best of all is kept."""
         draw = np.random.default_rng(0)
-        count = len(self.graph.xyz)
-        held = (np.full(count, -1, np.int32), np.full(count, -1, np.int32), np.zeros(count, np.float32))
-        for k, path in enumerate(self.paths):
-            share_out(k, path, self.worth(k, path)[1], *held)
-        best, kept = self.total(self.paths), [path.copy() for path in self.paths]
-        for sweep in range(sweeps):
-            patience = loss * (1 - sweep / max(1, sweeps - 1))
-            offset = int(draw.integers(WINDOW // 2))
-            for k in self.order:
-                self._sweep(k, held, offset, patience * draw.random(len(self.paths[k])))
+        best, kept = -np.inf, self.paths
+        for cycle in range(CYCLES):
+            if cycle:
+                self.paths = [path.copy() for path in kept]
+                self._ruin(draw.uniform(*WEAK))
+            held = self._held()
+            width = int(draw.choice(WINDOWS))
+            for _ in range(SWEEPS):
+                offset = int(draw.integers(width // 2))
+                for k in draw.permutation(len(self.paths)).tolist():
+                    self._sweep(k, held, (offset, width), bool(draw.integers(2)))
             total = self.total(self.paths)
             if total > best:
                 best, kept = total, [path.copy() for path in self.paths]
         return kept
 
-    def _sweep(self, k: int, held: tuple[Array, Array, Array], offset: int, patience: Array) -> None:
-        length = len(self.paths[k])
-        for start in range(-offset, length, WINDOW // 2):
-            low, high = max(0, start), min(length, start + WINDOW)
-            if high - low >= 3:
-                self._window(k, held, (low, high), float(patience[low]))
+    def _ruin(self, least: float) -> None:
+        """Take out the residues around which a path is worth less than `least` a residue."""
+        for k, path in enumerate(self.paths):
+            path[self._around(k) < least] = -1
 
-    def _window(self, k: int, held: tuple[Array, Array, Array], window: tuple[int, int], patience: float) -> None:
-        """Take the best path of a window if all chains together lose no more than the patience."""
+    def _around(self, k: int) -> Array:
+        """Mean worth of the placed residues around each of chain k, 0 if there are none."""
+        path = self.paths[k]
+        around = np.ones(2 * SPREAD + 1)
+        total, placed = (
+            np.convolve(values, around)[SPREAD : SPREAD + len(path)] for values in (self.worth(k, path)[1], path >= 0)
+        )
+        return np.asarray(total / np.maximum(placed, 1))
+
+    def _held(self) -> tuple[Array, Array, Array]:
+        """Chain, residue and price of each state; -1 if it is free."""
+        count = len(self.graph.xyz)
+        held = (np.full(count, -1, np.int32), np.full(count, -1, np.int32), np.zeros(count, np.float32))
+        for k, path in enumerate(self.paths):
+            share_out(k, path, self.worth(k, path)[1], *held)
+        return held
+
+    def _sweep(self, k: int, held: tuple[Array, Array, Array], cut: tuple[int, int], backward: bool) -> None:
+        length, (offset, width) = len(self.paths[k]), cut
+        starts = range(-offset, length, max(1, width // 2))
+        for start in reversed(starts) if backward else starts:
+            low, high = max(0, start), min(length, start + width)
+            if high - low >= 3:
+                self._window(k, held, (low, high))
+
+    def _window(self, k: int, held: tuple[Array, Array, Array], window: tuple[int, int]) -> None:
+        """Take the best path of a window if all chains together win."""
         lattice, path = self.lattices[k], self.paths[k]
         found = np.empty_like(path)
         solve_window(
@@ -223,7 +245,7 @@ class Search:
                 robbed[there] = -1
         before = sum(self.worth(number, self.paths[number])[0] for number in changed)
         after = {number: self.worth(number, taken) for number, taken in changed.items()}
-        if sum(value for value, _ in after.values()) - before > (-patience if patience > 0 else 1e-4):
+        if sum(value for value, _ in after.values()) - before > 1e-4:
             for number, taken in changed.items():
                 self.paths[number] = taken
             for number, (_, each) in after.items():

@@ -82,7 +82,7 @@ def solve_window(
                     value = NEVER  # part of the context
             scratch[c] = value
     found[:] = states
-    best_path(m, scratch, tables, costs, (first, last), path)
+    best_path(m, scratch, tables, costs, (first, last, low, high), path)
     for i in range(first, last):
         found[i] = m.state[path[i]] if path[i] >= 0 else -1
     # one use of a state inside the window: the later goes
