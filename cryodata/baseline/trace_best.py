@@ -16,8 +16,8 @@ def best_path(m: Any, emission: Any, tables: Any, costs: Any, part: tuple[int, i
     """The best path: its cells go into `path` (L,), -1 where none; returns its score, 0 for an empty path.
 
     emission: (cells,) float32, what a cell is worth, penalties included; NEVER for one that is not to be used.
-    part: first and last + 1 of the residues looked at; where they are no ends of the chain the path begins before residue
-    part[2] and ends at part[3] or later, at no cost.
+    part: first and last + 1 of the residues looked at; where they are no ends of the chain the path begins before
+    residue part[2] and ends at part[3] or later, at no cost.
     """
     cells, length = len(m.state), len(m.first) - 1
     steps, turns = len(m.step_from), len(m.turn_from)

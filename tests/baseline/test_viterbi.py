@@ -111,7 +111,7 @@ def test_a_sequence_read_backwards_is_another_one() -> None:
 
 
 def test_residues_without_states_have_none_and_those_around_them_stay_in_register() -> None:
-    chain = walk(60, 2)
+    chain = walk(60, 3)
     amino = np.eye(20)[types_of(chain.sequence)] * 0.6 + 0.02
     there = np.setdiff1d(np.arange(60), [20, 31, 32, 40, 41, 42, 43])
 
