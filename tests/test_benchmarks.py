@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from benchmarks.baseline import predict as predicting
+from benchmarks.baseline import trace as tracing
 from benchmarks.build import ours
 from benchmarks.formats.density_codec import CODECS, STORED, measure
 from benchmarks.read import bench, inputs, scale, shuffle, source, startup
@@ -136,6 +137,14 @@ def test_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # a pair of float64 files of each of 6 x 6 x 6 sub-grids
     assert rows[1]["bytes"] == 6**3 * 2 * (128 + 8 * 32**3)
     assert len(building.ratios(rows)) == 1
+
+
+@pytest.mark.real
+def test_trace(shared_data: Path) -> None:
+    row = tracing.summary("448", "perfect", "paper", tracing.one("448", "perfect", "paper", [0]))
+
+    assert row["entity"] == row["worst"] > 0.9
+    assert tracing.line(row).startswith("perfect 448, paper: in register 0.99")
 
 
 def test_predict(tmp_path: Path) -> None:
