@@ -13,7 +13,7 @@ from cryodata.errors import UsageError
 from cryodata.options import common
 
 if TYPE_CHECKING:
-    from cryodata.baseline.thresholds import ThresholdCurve
+    from cryodata.baseline.scoring.thresholds import ThresholdCurve
 
 DONE = 0
 "exit code"
@@ -96,7 +96,7 @@ def evaluate(**options: Any) -> int:
     else:
         reports_evaluate.evaluation(console, found, curve)
     if options["png"]:
-        from cryodata.baseline.evaluate_plot import draw
+        from cryodata.baseline.scoring.plot import draw
 
         draw(options["png"], model, reference, found, curve)
         console.say(f"picture: {options['png'].resolve()}")
@@ -147,9 +147,9 @@ def baseline(**options: Any) -> int:
     _need("biotite", "matplotlib", "monai", "numba", "safetensors", "scipy", "tensorboard", "torch")
     import torch
 
-    from cryodata.baseline.pipeline import run_baseline
-    from cryodata.baseline.plan import plan_for
-    from cryodata.baseline.site import Site, Watch
+    from cryodata.baseline.report.pipeline import run_baseline
+    from cryodata.baseline.report.plan import plan_for
+    from cryodata.baseline.report.site import Site, Watch
     from cryodata.build.run import available_cores
 
     console = Console(options["as_json"])
@@ -172,7 +172,7 @@ def baseline(**options: Any) -> int:
 
 def _curve(path: Path, rule: str, reference: Path) -> ThresholdCurve:
     from cryodata.baseline.predictions import open_prediction
-    from cryodata.baseline.thresholds import predicted_curve, reference_curve
+    from cryodata.baseline.scoring.thresholds import predicted_curve, reference_curve
     from cryodata.formats.mrc import read_volume
     from cryodata.formats.mrc_header import read_header
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from cryodata.baseline.config import PRESETS, TrainConfig
+from cryodata.baseline.learning.config import PRESETS, TrainConfig
 from cryodata.console import Console
 from cryodata.errors import UsageError
 from cryodata.options import common
@@ -60,7 +60,7 @@ def train(name: str, out: Path | None, preset: str, config: Path | None, root: s
     torchrun --nproc-per-node 8 -m cryodata train cryo2struct --batch-size 128 --workers 1
     """  # fmt: skip
     _needs_torch()
-    from cryodata.baseline.config import resolve_config
+    from cryodata.baseline.learning.config import resolve_config
     from cryodata.baseline.train import train as train_run
 
     console = Console(as_json)

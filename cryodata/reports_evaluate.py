@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cryodata.baseline.evaluate import Evaluation
-    from cryodata.baseline.thresholds import ThresholdCurve
+    from cryodata.baseline.scoring.thresholds import ThresholdCurve
 
 
 def evaluation(console: Console, found: Evaluation, curve: ThresholdCurve | None) -> None:
@@ -44,7 +44,7 @@ def evaluation(console: Console, found: Evaluation, curve: ThresholdCurve | None
 
 def baseline(console: Console, report: Mapping[str, Any], out: Path) -> None:
     """Means of each part, and where the page is."""
-    from cryodata.baseline.summary import COLUMNS
+    from cryodata.baseline.report.summary import COLUMNS
 
     shown = ("precision", "recall", "f1_2", "chance_f1", "rmsd", "matching", "identity", "in_register")
     table = Table("maps not seen in training", "maps", *(COLUMNS[name] for name in shown), box=None, pad_edge=False)

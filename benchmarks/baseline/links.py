@@ -1,4 +1,4 @@
-"""How far apart are C-alphas j residues apart, against any other states? Writes `cryodata/baseline/links.json`.
+"""How far apart are C-alphas j residues apart, against any other states? Writes `cryodata/baseline/chains/links.json`.
 
     python -m benchmarks.baseline.links
 
@@ -29,7 +29,7 @@ SOURCES = (
     "entries/EMD-6187-box-K/3j8x_box-K.pdb", "entries/EMD-1044-box/1oed_box.pdb",
 )  # fmt: skip
 SEEDS = range(101, 107)
-OUT = Path(__file__).resolve().parents[2] / "cryodata" / "baseline" / "links.json"
+OUT = Path(__file__).resolve().parents[2] / "cryodata" / "baseline" / "chains" / "links.json"
 
 NEAR_BIN, NEAR_BINS = 0.1, 130
 FAR_BIN, FAR_BINS, FAR_STEPS = 1.0, 80, 48

@@ -21,12 +21,12 @@ import numpy as np
 import torch
 
 from benchmarks.record import record
-from cryodata.baseline.config import resolve_config
-from cryodata.baseline.heads import heads_of
+from cryodata.baseline.learning.config import resolve_config
+from cryodata.baseline.learning.heads import heads_of
+from cryodata.baseline.learning.runs import RunCard, write_card, write_weights
+from cryodata.baseline.learning.windows import Predictor, bare_seconds, windows_of
 from cryodata.baseline.network import NetworkSpec, make_network
 from cryodata.baseline.predict import Asked, predict, prepared
-from cryodata.baseline.runs import RunCard, write_card, write_weights
-from cryodata.baseline.windows import Predictor, bare_seconds, windows_of
 from cryodata.core.volume import Volume
 from cryodata.formats.mrc import write_map
 

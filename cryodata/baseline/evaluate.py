@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cryodata.baseline.chain_comparison import ChainComparison, compare_chains
-from cryodata.baseline.matching import FloatArray, IndexArray, Pairs, match_optimally, near_pairs
-from cryodata.baseline.sequences import correspondence
-from cryodata.baseline.thresholds import ThresholdCurve
+from cryodata.baseline.scoring.chain_comparison import ChainComparison, compare_chains
+from cryodata.baseline.scoring.matching import FloatArray, IndexArray, Pairs, match_optimally, near_pairs
+from cryodata.baseline.scoring.sequences import correspondence
+from cryodata.baseline.scoring.thresholds import ThresholdCurve
 from cryodata.core.calphas import CAlphas, Crystal
 
 CAPS = (1.0, 2.0, 3.0)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cryodata.baseline.unetr import BOX, UNETR
+from cryodata.baseline.learning.unetr import BOX, UNETR
 from cryodata.errors import UsageError
 
 NETWORKS = ("residual", "unetr")

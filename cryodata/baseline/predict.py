@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from cryodata.baseline.group import chosen_device
+from cryodata.baseline.learning.group import chosen_device
+from cryodata.baseline.learning.runs import RunCard, load_network, read_sequences
+from cryodata.baseline.learning.windows import Predictor, Windows, predict_tiles, windows_of
 from cryodata.baseline.predictions import FORMAT, PREDICTION, PROBABILITIES, Prediction, open_prediction
-from cryodata.baseline.runs import RunCard, load_network, read_sequences
-from cryodata.baseline.windows import Predictor, Windows, predict_tiles, windows_of
 from cryodata.core.rotations import ROTATIONS
 from cryodata.core.volume import Volume
 from cryodata.errors import RejectedError, UsageError

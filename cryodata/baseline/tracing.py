@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cryodata.baseline.candidates import RESIDUES, Candidates, find_candidates, open_voxels
-from cryodata.baseline.trace_emission import LETTERS, UNKNOWN, types_of
+from cryodata.baseline.chains.candidates import RESIDUES, Candidates, find_candidates, open_voxels
+from cryodata.baseline.chains.emission import LETTERS, UNKNOWN, types_of
 from cryodata.errors import UsageError
 
 THRESHOLD = 0.3
@@ -52,7 +52,7 @@ def trace_prediction(folder: Path, chains: Sequence[tuple[str, str]], asked: Ask
 
     Raises UsageError for a folder without a prediction or with none at or above the threshold.
     """
-    from cryodata.baseline.link_density import density_links
+    from cryodata.baseline.chains.density import density_links
     from cryodata.baseline.viterbi import trace_with_confidence
 
     asked = asked or Asked()

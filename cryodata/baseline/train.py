@@ -11,14 +11,14 @@ from typing import Any
 
 import torch
 
-from cryodata.baseline import journal, runs
-from cryodata.baseline.config import TrainConfig, differences, to_toml
-from cryodata.baseline.feed import Feed, heads_in, train_stream, validation_stream
-from cryodata.baseline.group import Group, joined
-from cryodata.baseline.judge import judge
-from cryodata.baseline.learner import Learner
+from cryodata.baseline.learning import journal, runs
+from cryodata.baseline.learning.config import TrainConfig, differences, to_toml
+from cryodata.baseline.learning.feed import Feed, heads_in, train_stream, validation_stream
+from cryodata.baseline.learning.group import Group, joined
+from cryodata.baseline.learning.judge import judge
+from cryodata.baseline.learning.learner import Learner
+from cryodata.baseline.learning.stop import Stop, noted
 from cryodata.baseline.network import NetworkSpec
-from cryodata.baseline.stop import Stop, noted
 from cryodata.errors import UsageError
 from cryodata.formats.versions import DatasetVersion, open_dataset
 

@@ -65,9 +65,9 @@ def trace_with_confidence(
 def _by_search(
     points: Array, probabilities: Array, sequences: Sequence[str], links: Any
 ) -> Iterator[tuple[Array, Array]]:
-    from cryodata.baseline.trace_graph import make_graph
-    from cryodata.baseline.trace_links import link_tables
-    from cryodata.baseline.trace_search import Search
+    from cryodata.baseline.chains.graph import make_graph
+    from cryodata.baseline.chains.links import link_tables
+    from cryodata.baseline.chains.search import Search
 
     tables = link_tables()
     search = Search(make_graph(points, tables, links), probabilities, sequences, tables)
@@ -79,8 +79,8 @@ def _by_search(
 def _by_paper(
     points: Array, probabilities: Array, sequences: Sequence[str], links: Any
 ) -> Iterator[tuple[Array, Array]]:
-    from cryodata.baseline.trace_emission import UNKNOWN, types_of
-    from cryodata.baseline.trace_paper import trace_by_paper
+    from cryodata.baseline.chains.emission import UNKNOWN, types_of
+    from cryodata.baseline.chains.hidden_markov import trace_by_paper
 
     for sequence, path in zip(sequences, trace_by_paper(points, probabilities, sequences), strict=True):
         types = types_of(sequence)
@@ -93,7 +93,7 @@ def warm_up() -> None:
     turn = np.arange(60) * 1.745  # an ideal helix: 100 degrees and 1.5 A a residue, radius 2.3 A
     helix = np.stack([2.3 * np.cos(turn), 2.3 * np.sin(turn), 1.5 * np.arange(60)], axis=1)
     types = np.random.default_rng(0).integers(0, 20, 60)
-    from cryodata.baseline.trace_emission import LETTERS
+    from cryodata.baseline.chains.emission import LETTERS
 
     sequence = "".join(LETTERS[number] for number in types)
     xyz, amino = np.concatenate([helix, helix + 60]), np.tile(np.eye(20)[types], (2, 1))

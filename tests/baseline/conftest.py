@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cryodata.baseline.config import TrainConfig
+from cryodata.baseline.learning.config import TrainConfig
 from cryodata.baseline.train import train
 from cryodata.build.dataset import Report
 

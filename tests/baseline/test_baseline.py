@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from cryodata.baseline.report_page import page
-from cryodata.baseline.stages import chance_f1
-from cryodata.baseline.summary import COLUMNS
+from cryodata.baseline.report.page import page
+from cryodata.baseline.report.stages import chance_f1
+from cryodata.baseline.report.summary import COLUMNS
 from cryodata.cli import app
 from cryodata.core.volume import Volume
 

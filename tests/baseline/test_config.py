@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cryodata.baseline.config import PRESETS, TrainConfig, differences, read_config, resolve_config, to_toml
+from cryodata.baseline.learning.config import PRESETS, TrainConfig, differences, read_config, resolve_config, to_toml
 from cryodata.cli import app
 from cryodata.errors import UsageError
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from cryodata.baseline.chain_comparison import ChainComparison, compare_chains
 from cryodata.baseline.evaluate import evaluate, residue_states
-from cryodata.baseline.unique import unique_part
+from cryodata.baseline.scoring.chain_comparison import ChainComparison, compare_chains
+from cryodata.baseline.scoring.unique import unique_part
 from cryodata.cli import app
 from cryodata.core.calphas import CAlphas
 from cryodata.formats.calphas import read_calphas

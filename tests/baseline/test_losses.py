@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from cryodata.baseline.config import LOSSES
-from cryodata.baseline.heads import heads_of
-from cryodata.baseline.losses import class_weights, total_loss
-from cryodata.baseline.scores import confusion_of, scores_of
+from cryodata.baseline.learning.config import LOSSES
+from cryodata.baseline.learning.heads import heads_of
+from cryodata.baseline.learning.losses import class_weights, total_loss
+from cryodata.baseline.learning.scores import confusion_of, scores_of
 
 HEADS = heads_of({"atom": ("CA", "N", "C"), "secondary": ("coil", "helix", "strand")}, conditional=True)
 

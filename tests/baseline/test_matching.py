@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from cryodata.baseline.matching import FloatArray, Pairs, match_greedily, match_optimally, near_pairs
+from cryodata.baseline.scoring.matching import FloatArray, Pairs, match_greedily, match_optimally, near_pairs
 from cryodata.core.calphas import Crystal
 from cryodata.errors import DatasetError
 

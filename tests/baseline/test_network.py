@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from cryodata.baseline.heads import Head, heads_of, inner, probabilities, split_channels
+from cryodata.baseline.learning.heads import Head, heads_of, inner, probabilities, split_channels
+from cryodata.baseline.learning.unetr import SEQUENCE, UNETR
 from cryodata.baseline.network import NetworkSpec, make_network
-from cryodata.baseline.unetr import SEQUENCE, UNETR
 from cryodata.errors import UsageError
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cryodata.baseline.places import fold_splits, parts_of
-from cryodata.baseline.plan import FOLDS, FULL, QUICK, plan_for
-from cryodata.baseline.summary import COLUMNS, mean_row, slope_of
+from cryodata.baseline.report.places import fold_splits, parts_of
+from cryodata.baseline.report.plan import FOLDS, FULL, QUICK, plan_for
+from cryodata.baseline.report.summary import COLUMNS, mean_row, slope_of
 from cryodata.errors import UsageError
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from cryodata.baseline.thresholds import threshold_curve
+from cryodata.baseline.scoring.thresholds import threshold_curve
 from cryodata.cli import app
 from cryodata.core.volume import Volume
 from cryodata.errors import DatasetError, UsageError

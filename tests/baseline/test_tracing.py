@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.baseline.cases import Chain
-from cryodata.baseline.candidates import RESIDUES, Voxels, find_candidates
-from cryodata.baseline.link_density import density_links
-from cryodata.baseline.trace_emission import types_of
+from cryodata.baseline.chains.candidates import RESIDUES, Voxels, find_candidates
+from cryodata.baseline.chains.density import density_links
+from cryodata.baseline.chains.emission import types_of
 from cryodata.cli_trace import trace
 from cryodata.core.volume import Volume
 from cryodata.errors import UsageError

@@ -15,12 +15,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cryodata.baseline.config import TrainConfig, resolve_config
-from cryodata.baseline.feed import Feed, heads_in, train_stream
-from cryodata.baseline.group import Group
-from cryodata.baseline.heads import split_channels
-from cryodata.baseline.journal import read_log
-from cryodata.baseline.learner import Learner
+from cryodata.baseline.learning.config import TrainConfig, resolve_config
+from cryodata.baseline.learning.feed import Feed, heads_in, train_stream
+from cryodata.baseline.learning.group import Group
+from cryodata.baseline.learning.heads import split_channels
+from cryodata.baseline.learning.journal import read_log
+from cryodata.baseline.learning.learner import Learner
 from cryodata.baseline.network import NetworkSpec
 from cryodata.baseline.train import train
 from cryodata.build.dataset import Report

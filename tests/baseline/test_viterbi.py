@@ -12,10 +12,10 @@ import pytest
 
 from benchmarks.baseline.cases import Case, chains_of, copies, correspondence, make_case, read_chains, score
 from benchmarks.baseline.cases import Chain as TrueChain
-from cryodata.baseline.trace_copies import relations
-from cryodata.baseline.trace_emission import LETTERS, monotone, types_of
-from cryodata.baseline.trace_graph import neighbours
-from cryodata.baseline.trace_paper import DEVIATION, FLOOR, MEAN, paper_emission, paper_path
+from cryodata.baseline.chains.copies import relations
+from cryodata.baseline.chains.emission import LETTERS, monotone, types_of
+from cryodata.baseline.chains.graph import neighbours
+from cryodata.baseline.chains.hidden_markov import DEVIATION, FLOOR, MEAN, paper_emission, paper_path
 from cryodata.baseline.viterbi import trace
 from cryodata.errors import UsageError
 

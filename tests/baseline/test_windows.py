@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cryodata.baseline.heads import heads_of
+from cryodata.baseline.learning.heads import heads_of
+from cryodata.baseline.learning.windows import Predictor, Windows, predict_tiles, windows_of
 from cryodata.baseline.network import NetworkSpec, make_network
-from cryodata.baseline.windows import Predictor, Windows, predict_tiles, windows_of
 from cryodata.core.subgrids import SubgridGrid
 
 HEADS = heads_of({"atom": ("CA",)}, conditional=False)

@@ -1,0 +1,1 @@
+"""What models are compared by: pairs, chains, sequences, thresholds."""
