@@ -111,8 +111,11 @@ def joint_gain(xyz: Any, tables: Any, costs: Any, one: Any, two: Any, across: An
     while beside < len(one) - 1 and across[beside] < 0:
         beside += 1
     j = across[beside]
-    if j < 0:
-        return 2 * UNLIKELY  # nothing from here on has a counterpart
+    if j < 0:  # nothing from here on has a counterpart: the place to exchange is where that begins
+        last = place - 1
+        while last > 0 and one[last] < 0:
+            last -= 1
+        return 0.0 if across[last] >= 0 else 2 * UNLIKELY
     if one[i] < 0 or one[h] < 0:
         return 0.0
     g = j - 1

@@ -107,8 +107,9 @@ def _forward(g: Any, emission: Any, types: Any, costs: Any, held: Any, price: An
     for i in range(length):
         kind = types[i]
         start = np.float32(-costs.longer * min(i, costs.end))
+        anywhere = gap.max() - np.float32(costs.broken - costs.gap)
         for cell in range(cells):
-            value = NEVER
+            value = anywhere
             for row in range(g.bridge_first[cell], g.bridge_first[cell + 1]):
                 value = max(value, gap[g.bridge_to[row]] - g.bridge_cost[row])
             bridged[cell] = value
@@ -157,8 +158,9 @@ def _backward(
     for i in range(length - 1, -1, -1):
         kind, now, then = types[i], i % 2, (i + 1) % 2
         end = np.float32(-costs.longer * min(length - 1 - i, costs.end))
+        anywhere = gap.max() - np.float32(costs.broken - costs.gap)
         for cell in range(cells):
-            value = NEVER
+            value = anywhere
             for row in range(g.bridge_first[cell], g.bridge_first[cell + 1]):
                 value = max(value, gap[g.bridge_to[row]] - g.bridge_cost[row])
             bridged[cell] = value - np.float32(costs.gap)
