@@ -33,6 +33,7 @@ from cryodata.read import pool
 from cryodata.read.decode import volumes_of
 from cryodata.torch import SubgridStream
 from tests.servers import KEY, SECRET, FileServer, moto, rclone
+from tests.tampering import manifest_of, write_manifest
 
 PARTS = ("tables", "versions", "volumes", "latest.json")
 "what of a dataset is published"
@@ -304,9 +305,7 @@ def test_an_answer_that_is_shorter_than_the_object_is_no_object(served: FileServ
 
 def test_another_manifest_under_the_same_version_is_noticed(served: FileServer, cache: Path) -> None:
     dataset = load_dataset("simulated", split="train", root=served.url)
-    path = served.folder / "simulated/versions/0.1.0.json"
-    value = {**json.loads(path.read_bytes()), "license": "another"}
-    path.write_text(json.dumps(value))
+    write_manifest(served.folder / "simulated", {**manifest_of(served.folder / "simulated"), "license": "another"})
     shutil.rmtree(cache)
     volumes_of.cache_clear()
 
