@@ -158,9 +158,10 @@ def test_the_residual_network_learns_a_small_box_by_heart(simulated: Report, sma
 @pytest.mark.full
 def test_the_residual_network_learns_a_map_of_64_voxels_a_side_by_heart(simulated: Report, small: TrainConfig) -> None:
     shape = {"box": 64, "core": 64, "filters": 16, "blocks": "1,1,1", "scales": 2}
-    config = replace(small, **BY_HEART, **shape, batch_size=1, warmup=10)
+    # 60 voxels among 262,144: Dice weighs them as much as all others together
+    changes = {**BY_HEART, **shape, "loss": "dice", "learning_rate": 5e-3, "batch_size": 1, "warmup": 10}
 
-    assert overfitted(simulated, config, steps=200) > 0.95
+    assert overfitted(simulated, replace(small, **changes), steps=450) > 0.95
 
 
 @pytest.mark.full
