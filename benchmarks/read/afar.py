@@ -3,8 +3,9 @@
 An S3 server (`rclone serve s3`, a process of its own) holds the dataset; a proxy, another process, lets every request
 wait. Sub-grids a second after the first block of an epoch with an empty cache, beside the same from a folder,
 and beside what plain parallel GETs of the same objects reach against the same server: a GET each, 8 at a time, of which
-nothing is kept. Server, proxy and reader share the cores of the machine, so all three are lower than they would be
-apart. Shows nothing of real networks, whose bandwidth varies.
+nothing is kept. The reader, local or not, has all cores of the machine but one, which server and proxy have; `floor` is
+what those cores could reach if they only moved bytes and decoded: the local rate, slowed by the processor time that it
+takes to fetch, hash and keep the same objects. Shows nothing of real networks, whose bandwidth varies.
 
     python -m benchmarks.read.afar ROOT NAME --work DIR          result kept
 """
@@ -110,6 +111,7 @@ def bucket(folder: Path, latency: float) -> Iterator[Counter]:
         with subprocess.Popen(between, **pipes) as process:
             try:
                 counter = Counter(process)
+                keep_apart([server.pid, process.pid])
                 os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{counter.port}"
                 os.environ |= {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": "us-east-1"}
                 yield counter
@@ -118,11 +120,21 @@ def bucket(folder: Path, latency: float) -> Iterator[Counter]:
                 server.terminate()
 
 
+def keep_apart(servers: list[int]) -> None:
+    """Give the servers one core, this process the others; nothing where there is but one."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) > 1:
+        for server in servers:
+            for thread in os.listdir(f"/proc/{server}/task"):
+                os.sched_setaffinity(int(thread), cores[-1:])
+        os.sched_setaffinity(0, cores[:-1])
+
+
 def put_bucket(source: Path, target: Path) -> None:
     """The published part of a dataset, by hard links where that is possible."""
     for part in ("versions", "tables", "volumes"):
         for path in sorted((source / part).rglob("*")):
-            if path.is_file():
+            if path.is_file() and not (target / path.relative_to(source)).exists():
                 copy = target / path.relative_to(source)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 try:
@@ -152,6 +164,19 @@ def stream_rate(root: str, name: str) -> tuple[float, float]:
     return count / (time.perf_counter() - since), first
 
 
+def fetch_seconds(root: str, name: str) -> float:
+    """Processor seconds that fetching the densities of all volumes into an empty cache takes, hashes checked."""
+    from cryodata.read.decode import volumes_of
+    from cryodata.torch import SubgridStream
+
+    volumes_of.cache_clear()
+    store = volumes_of(SubgridStream(name, split="train", root=root, batch_size=BATCH)._reader.plan.source.key)
+    began = time.process_time()
+    with ThreadPoolExecutor(PARALLEL) as threads:
+        list(threads.map(store.fetch, range(len(store.entries))))
+    return time.process_time() - began
+
+
 def get_rate(prefix: str, paths: list[str], subgrids: int) -> float:
     """Sub-grids a second that plain GETs of the volumes' shards would feed."""
     import obstore
@@ -174,7 +199,7 @@ def compare(root: Path, name: str, work: Path, latency: float, repeats: int) -> 
     shards = sorted(str(path.relative_to(root)) for path in (root / name).glob("volumes/*/*/density/c/*/*/*"))
     stream = SubgridStream(name, split="train", root=root, batch_size=BATCH)
     subgrids, volumes = stream._reader.order(0).length(0) * stream._reader.plan.streams, len(shards)
-    found: dict[str, list[float]] = {"local": [], "gets": [], "afar": [], "first_batch_s": []}
+    found: dict[str, list[float]] = {"local": [], "gets": [], "afar": [], "first_batch_s": [], "fetch_cpu_s": []}
     with bucket(work / "buckets", latency) as counter:
         for _ in range(repeats):
             found["local"].append(stream_rate(str(root), name)[0])
@@ -186,10 +211,14 @@ def compare(root: Path, name: str, work: Path, latency: float, repeats: int) -> 
             requests, size = (now - then for now, then in zip(counter.read(), before, strict=True))
             found["afar"].append(rate)
             found["first_batch_s"].append(first)
+            shutil.rmtree(work / "cache")
+            found["fetch_cpu_s"].append(fetch_seconds("s3://maps", name))
     medians = {key: statistics.median(values) for key, values in found.items()}
+    floor = subgrids / (subgrids / medians["local"] + medians["fetch_cpu_s"] / max(1, (os.cpu_count() or 1) - 1))
     return {
         **{key: round(value, 2) for key, value in medians.items()},
         "afar_over_slower": round(medians["afar"] / min(medians["local"], medians["gets"]), 3),
+        "afar_over_floor": round(medians["afar"] / floor, 3),
         "latency_s": latency,
         "requests_per_volume": round(requests / volumes, 2),
         "bytes_per_stored_byte": round(size / sum((root / shard).stat().st_size for shard in shards), 3),
