@@ -53,15 +53,17 @@ def one(name: str, kind: str, method: str, seeds: list[int]) -> list[dict[str, A
     from cryodata.baseline.viterbi import trace, warm_up
 
     warm_up()
-    rows = []
+    done = []
     for seed in seeds:
         case = make_case(chains_of(name), seed, kind == "noisy")
         began = time.process_time()
         found = trace(case.xyz, case.amino, case.sequences, method=method)
-        seconds = time.process_time() - began
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        rows.append({"seed": seed, **asdict(score(case, found)), "seconds": seconds, "peak": memory})
-    return rows
+        done.append((case, found, time.process_time() - began))
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # scoring takes more than tracing
+    return [
+        {"seed": seed, **asdict(score(case, found)), "seconds": seconds, "peak": memory}
+        for seed, (case, found, seconds) in zip(seeds, done, strict=True)
+    ]
 
 
 def measure(given: argparse.Namespace) -> list[dict[str, Any]]:

@@ -69,9 +69,9 @@ def _groups(path: Path) -> list[tuple[int, int, int]]:
     with opened_table(path) as file:
         groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
         told = [(group.column(0).statistics, group.num_rows) for group in groups]
-    if any(found is None for found, _ in told):
+    if not all(found is not None and isinstance(found.min, int) and isinstance(found.max, int) for found, _ in told):
         raise DatasetError(f"{path.parent.name}/{path.name}: row groups do not tell their volumes")
-    return [(int(found.min), int(found.max), rows) for found, rows in told]
+    return [(found.min, found.max, rows) for found, rows in told]
 
 
 def read_group(path: Path, group: int, columns: Sequence[str]) -> pa.Table:

@@ -49,6 +49,10 @@ class VersionKey:
     "hash of the manifest: another manifest under the same name is noticed"
 
 
+ATOMS_OF_ENTRY = ATOMS.insert(0, pa.field("entry_id", pa.string()))
+"columns of the label points as users see them"
+
+
 class Volumes:
     """Opens, checks and decodes the volumes of one version; safe to use from several threads."""
 
@@ -102,9 +106,11 @@ class Volumes:
 
     def atoms(self, number: int) -> pa.Table:
         """Label points of a volume, its entry id in front."""
-        table = read_points(*self._atom_groups[number]) if number in self._atom_groups else ATOMS.empty_table()
+        if number not in self._atom_groups:
+            return ATOMS_OF_ENTRY.empty_table()
+        table = read_points(*self._atom_groups[number])
         ids = pa.array([self.entries["entry_id"][number].as_py()] * len(table), pa.string())
-        return table.add_column(0, pa.field("entry_id", pa.string()), ids)
+        return table.add_column(0, ATOMS_OF_ENTRY.field(0), ids)
 
     @cached_property
     def _subgrid_groups(self) -> list[tuple[int, int, Path, int]]:

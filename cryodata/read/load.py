@@ -13,7 +13,7 @@ from cryodata.errors import UsageError
 from cryodata.formats.versions import DatasetVersion, open_dataset
 from cryodata.read import hf
 from cryodata.read.arrow_table import arrow_file
-from cryodata.read.decode import Volumes, volumes_of
+from cryodata.read.decode import ATOMS_OF_ENTRY, Volumes, volumes_of
 from cryodata.read.hf_examples import ROUNDS, STREAMS
 from cryodata.read.plan import StreamPlan
 from cryodata.read.selection import (
@@ -148,5 +148,5 @@ def _features(store: Volumes, selection: Selection, lazy: bool) -> Any:
         return hf.subgrid_features(schema, selection.columns, selection.box, key, selection.rule)
     if selection.config == "volumes":
         return hf.volume_features(schema, selection.columns, selection.key, selection.rule)
-    table = store.entries if selection.config == "entries" else store.atoms(0) if len(store.entries) else pa.table({})
-    return hf.features_of(pa.schema([table.schema.field(column) for column in selection.columns]))
+    table = store.entries.schema if selection.config == "entries" else ATOMS_OF_ENTRY
+    return hf.features_of(pa.schema([table.field(column) for column in selection.columns]))

@@ -17,7 +17,7 @@ from cryodata.formats.tables import ATOMS, SUBGRIDS
 from cryodata.formats.versions import DatasetVersion
 from cryodata.prepare.rules import LabelRule
 from cryodata.read.columns import array_columns, check_volumes_fit
-from cryodata.read.decode import VersionKey, Volumes, volumes_of
+from cryodata.read.decode import ATOMS_OF_ENTRY, VersionKey, Volumes, volumes_of
 from cryodata.read.filters import as_expression, keep, kept_subgrids
 from cryodata.read.sources import SUBGRID_IDS, ExampleSource, RowSource, SubgridSource, VolumeSource
 
@@ -88,9 +88,7 @@ def checked_selection(
         raise UsageError(f"no column {', '.join(missing) or 'is asked for'}; found: {', '.join(known)}")
     expression = as_expression(filter)
     if expression is not None and config == "atoms":
-        keep(
-            volumes_of(key).atoms(0).slice(0, 0), expression
-        )  # an unknown column is refused now, not when rows are read
+        keep(ATOMS_OF_ENTRY.empty_table(), expression)  # an unknown column is refused now, not when rows are read
     return Selection(config, key, box, core, rule, chosen, expression)
 
 
