@@ -102,7 +102,8 @@ def manifest_type(rng: random.Random, folder: Path) -> str:
     before = at(value, path)
     kind = rng.choice(["type", "missing", "extra"])
     if kind == "type" or not isinstance(path[-1], str) or path[0] in ("schema", "counts"):
-        put(value, path, rng.choice([new for new in OTHERS if type(new) is not type(before)]))
+        either = (int, float) if path[-1] in ("minimum", "maximum") else type(before)
+        put(value, path, rng.choice([new for new in OTHERS if type(new) is bool or not isinstance(new, either)]))
     elif kind == "missing":
         del (at(value, path[:-1]) if len(path) > 1 else value)[path[-1]]
     else:
