@@ -49,6 +49,7 @@ HOMES = {
         "baseline/chains/scan.py",
         "baseline/chains/windows.py",
         "prepare/around_kernels.py",
+        "prepare/qscore_kernels.py",
         "read/compiled.py",
     },
     "dask": {"build/clusters.py", "build/run.py"},
