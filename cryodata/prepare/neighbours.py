@@ -5,6 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from cryodata.errors import RejectedError
+
+MOST = 1000
+"points around each on average beyond which they are no molecule: within 4 A there are some 12 heavy atoms"
+
 Rows = npt.NDArray[np.int64]
 
 
@@ -13,7 +18,7 @@ def near_rows(points: npt.NDArray[np.float64], wanted: Rows, reach: float) -> tu
 
     points: float64 (n, 3), A. wanted: rows, int64 (k,). reach: A, above 0. Returns the first place of each wanted point
     in the second array, int64 (k + 1,), and the rows of what is near it, rising, int64 (m,). Memory goes with the
-    number of pairs.
+    number of pairs. Raises RejectedError `unreadable_model` if the points lie on top of each other.
     """
     low = points.min(axis=0, initial=np.inf)
     cell = np.floor((points - low) / reach).astype(np.int64) + 1
@@ -27,6 +32,10 @@ def near_rows(points: npt.NDArray[np.float64], wanted: Rows, reach: float) -> tu
         target = number[wanted] + (dx * size[1] + dy) * size[2] + dz
         first = np.searchsorted(sorted_numbers, target, "left")
         count = np.searchsorted(sorted_numbers, target, "right") - first
+        if count.sum() > MOST * max(1, len(wanted)):
+            raise RejectedError(
+                "unreadable_model", f"{len(points):,} atoms lie on top of each other, more than {MOST} in {reach:g} A"
+            )
         mine = np.repeat(np.arange(len(wanted)), count)
         inner = np.arange(len(mine)) - np.repeat(np.cumsum(count) - count, count)
         other = order[first[mine] + inner]

@@ -81,15 +81,19 @@ def _scores(data: Any, frame: Any, around: Any, shape: Any, spheres: Any, consta
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _limits(sphere: Any, near: Any, square: Any, least: float, limit: Any) -> None:
     """How far out each direction stays nearest to the atom; where that is below `least`, any value below it."""
+    nearest = 0
     for i in range(len(sphere)):
         smallest = np.inf
-        for j in range(len(near)):
+        for k in range(len(near)):
+            # what was nearest to the point before is most likely nearest to this one too
+            j = nearest if k == 0 else k - 1 if k <= nearest else k
             along = near[j, 0] * sphere[i, 0] + near[j, 1] * sphere[i, 1] + near[j, 2] * sphere[i, 2]
             if along > 0:
                 reach = square[j] / (2.0 * along)
                 if reach < smallest:
                     smallest = reach
                     if smallest < least:
+                        nearest = j
                         break
         limit[i] = smallest
 

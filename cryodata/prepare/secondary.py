@@ -51,13 +51,14 @@ def computed_secondary(model: AtomicModel) -> npt.NDArray[np.uint8]:
     model: protein residues, one alternative of each. Returns uint8 (n,). Raises RejectedError `unreadable_model` if
     the residues lie on top of each other.
     """
-    complete, backbone = _backbone(model)
+    complete, backbone = complete_backbone(model)
     result = np.zeros(int(model.position.max(initial=-1)) + 1, dtype=np.uint8)
     result[complete] = _classify(backbone)
     return result[model.position] if len(model) else np.zeros(0, dtype=np.uint8)
 
 
-def _backbone(model: AtomicModel) -> tuple[npt.NDArray[np.int32], Backbone]:
+def complete_backbone(model: AtomicModel) -> tuple[npt.NDArray[np.int32], Backbone]:
+    """The residues that have N, CA, C and O: their `position`, int32 (n,), and the atoms."""
     rows = {}
     for name, element in (("N", "N"), ("CA", "C"), ("C", "C"), ("O", "O")):
         found = np.flatnonzero((model.atom == name) & (np.char.upper(model.element) == element))
