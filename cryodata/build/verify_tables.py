@@ -91,10 +91,10 @@ def check_all_objects(
     """
     hashed = 0
     by_volume: dict[str, list[FileDigest]] = {}
-    for name, file in opened.manifest.files.items():
+    for name, table in opened.manifest.files.items():
         listed = objects.get(f"{opened.manifest.tables}/{name}")
-        if name != "objects.parquet" and listed != (file.bytes, file.sha256):
-            faults.append(f"objects.parquet: {name} is {listed or 'not there'}; the manifest says {file}")
+        if name != "objects.parquet" and listed != (table.bytes, table.sha256):
+            faults.append(f"objects.parquet: {name} is {listed or 'not there'}; the manifest says {table}")
     for path, (size, sha256) in objects.items():
         volume, suffix, inner = path.partition(".zarr/")
         if suffix:
