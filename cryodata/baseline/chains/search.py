@@ -22,6 +22,7 @@ from cryodata.baseline.chains.links import LinkTables
 from cryodata.baseline.chains.owners import TYPICAL, Owners, claim, no_owners, owned, penalised
 from cryodata.baseline.chains.path import worth
 from cryodata.baseline.chains.scan import FREE, Cells, Costs, merge, scan
+from cryodata.baseline.chains.shapes import arrange, copies_of
 from cryodata.baseline.chains.windows import SPREAD, prune, share_out, solve_window
 
 Array = npt.NDArray[Any]
@@ -62,7 +63,7 @@ class Search:
         self.graph, self.amino, self.tables, self.costs = graph, amino, tables, Costs()
         self.types = [types_of(sequence) for sequence in sequences]
         self.emission = first_emission(amino)
-        self.related = relations(sequences)
+        self.related, self.copies = relations(sequences), copies_of(sequences)
         self.order = sorted(range(len(sequences)), key=lambda k: -len(sequences[k]))
         self.cells: list[Cells | None] = [None] * len(sequences)
         self.lattices: list[Any] = [None] * len(sequences)
@@ -72,12 +73,12 @@ class Search:
     def run(self) -> Paths:
         """The states of the residues of each chain, -1 where none."""
         for price, times in ROUNDS:
-            self.paths = self._round(price, times)
+            self.paths = self._arranged(self._round(price, times))
             self._calibrate()
         owners = self._claimed(self.paths)
         for k in self.order:
             self._scan(k, owners, 2.0)
-        self.paths = self._exchanged(self._windows())
+        self.paths = self._arranged(self._exchanged(self._windows()))
         for k in self.order:
             prune(self.graph.xyz, self.tables, self.costs, self.emission, self.types[k], self.paths[k], PRUNE)
         return self.paths
@@ -162,6 +163,12 @@ class Search:
                 )  # fmt: skip
             if gain <= 0:
                 break
+        return paths
+
+    def _arranged(self, paths: Paths) -> Paths:
+        """Tails of copies exchanged where the shapes of the copies say so."""
+        for copies in self.copies:
+            arrange(self.graph.xyz, paths, copies, lambda k, path: self.worth(k, path)[0])
         return paths
 
     def _calibrate(self) -> None:
