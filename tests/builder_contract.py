@@ -82,7 +82,7 @@ class BuilderContract:
     def test_arrays_are_what_the_schema_declares(
         self, builder: Builder, entries: list[Entry], parameters: Mapping[str, Any]
     ) -> None:
-        schema = builder.schema(next(iter(builder.recipes)))
+        schema = builder.schema(next(iter(builder.recipes)), parameters)
         for sample in self.samples(builder, entries, parameters):
             density = sample.density.data
             assert schema.density.minimum <= density.min() <= density.max() <= schema.density.maximum

@@ -29,6 +29,7 @@ HOMES = {
     "gemmi": {
         "formats/assembly.py",
         "formats/calphas.py",
+        "formats/components.py",
         "formats/model_writer.py",
         "formats/records.py",
         "formats/structure.py",

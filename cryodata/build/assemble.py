@@ -102,7 +102,7 @@ def write_version(
     temporary: Path,
 ) -> tuple[Manifest, bool]:
     """Write tables, card and manifest. Returns the manifest, and False if this very version was there already."""
-    folder, schema = Path(job.folder), builder.schema(job.recipe)
+    folder, schema = Path(job.folder), builder.schema(job.recipe, job.parameters)
     made = temporary / "tables"
     made.mkdir()
     entries = entries_table(finished.accepted, schema, splits)

@@ -41,8 +41,8 @@ class Builder(Protocol):
     parameters: Sequence[Parameter]
     "its own settings, besides SELECTION"
 
-    def schema(self, recipe: str) -> Schema:
-        """Arrays and facts of its samples."""
+    def schema(self, recipe: str, parameters: Mapping[str, Any]) -> Schema:
+        """Arrays and facts of its samples, by its resolved settings."""
 
     def license_of(self, entries: Sequence[Entry]) -> str:
         """SPDX identifier for a dataset of these entries; `unknown` if the builder can't tell."""

@@ -73,7 +73,9 @@ def identify(
 
 def covered_by(entry: Entry, job: Job, builder: Builder) -> dict[str, Any]:
     """What the recipe digest of an entry with known hashes covers, besides its name."""
+    read = getattr(builder, "reads", {}).get(job.recipe, ())
     return {
+        **({"fields": {name: getattr(entry, name) for name in read}} if read else {}),
         "format": FORMAT_VERSION,
         "builder": builder.name,
         "recipe": job.recipe,

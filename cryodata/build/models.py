@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cryodata.core.entry import Entry
 from cryodata.core.model import AtomicModel, ChainSequence, Structure
 from cryodata.core.volume import FloatArray, Volume
@@ -15,8 +17,10 @@ from cryodata.formats.mrc_header import MapHeader
 from cryodata.formats.structure import read_structure
 from cryodata.prepare.assembly import Verdict, copied, judge
 from cryodata.prepare.merge import chain_names, merged
+from cryodata.prepare.molecule import molecule
 from cryodata.prepare.quality import FrameFit, Moments, find_frame
 from cryodata.prepare.residues import is_backbone, protein_residues
+from cryodata.prepare.secondary import computed_secondary
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +65,20 @@ def fitted_models(
     return fitted, [f"{role}={error.code}" for role, error in wrong.items()]
 
 
+def atoms_of(item: FittedModel, secondary: str, by_name: bool) -> tuple[str, AtomicModel]:
+    """How secondary structure was found, and the atoms of the molecule with it.
+
+    secondary: `records` or `computed`. by_name: of each model in the file, as the published scripts take them.
+    """
+    atoms = molecule(item.structure.model)
+    if secondary == "records" and item.structure.has_secondary_records:
+        return "records", atoms
+    # secondary structure of each position, for all its atoms
+    by_position = np.zeros(int(atoms.position.max(initial=0)) + 1, dtype=np.uint8)
+    by_position[item.residues.position] = computed_secondary(item.residues)
+    return "computed", atoms.with_secondary(by_position[atoms.position])
+
+
 def _checked_protein(structure: Structure, file_name: str) -> AtomicModel:
     residues = protein_residues(structure.model)
     if not len(residues):
@@ -81,14 +99,14 @@ def judged_assemblies(volume: Volume, map_moments: Moments, used: Sequence[Fitte
 
 
 def completed(
-    used: Sequence[FittedModel], backbones: Sequence[AtomicModel], verdicts: Sequence[Verdict]
+    used: Sequence[FittedModel], atoms: Sequence[AtomicModel], verdicts: Sequence[Verdict]
 ) -> tuple[AtomicModel, tuple[ChainSequence, ...]]:
     """One model of those that are used and of the copies that their assemblies add, and the sequences of its chains.
 
     The second copy of chain A of the only model is `A-3`, as the archives name it.
     """
     copies = [(number, copy) for number, verdict in enumerate(verdicts) for copy in verdict.copies]
-    parts = [*backbones, *(copied(backbones[number], copy) for number, copy in copies)]
+    parts = [*atoms, *(copied(atoms[number], copy) for number, copy in copies)]
     names = chain_names([*(item.structure.model.chain.tolist() for item in used), *(copy.chains for _, copy in copies)])
     whose = [*range(len(used)), *(number for number, _ in copies)]
     sequences = [

@@ -88,7 +88,7 @@ def prepare(request: Request) -> Prepared:
     folder = Path(job.folder)
     listing = builder.entries(request.source, job.parameters, folder)
     if request.catalog is not None:
-        listing = edited(listing, request.catalog, reserved_columns(builder.schema(job.recipe)), folder)
+        listing = edited(listing, request.catalog, reserved_columns(builder.schema(job.recipe, job.parameters)), folder)
     check_listed(listed, listing)
     entries = select(listing, request.ids, request.limit, job.parameters)
     admitted, refused = admit(builder, entries, job.parameters)

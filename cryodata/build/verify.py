@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from cryodata.build.verify_tables import Objects, check_all_objects, check_counts, check_tables, read_objects
-from cryodata.core.schema import Schema
+from cryodata.core.schema import LABEL_COLUMNS, Schema
 from cryodata.core.subgrids import SubgridGrid
 from cryodata.errors import DatasetError
 from cryodata.formats.partial import held_volumes
@@ -130,10 +130,10 @@ def _check_volume(
     faults.extend(f"{entry_id}: {fault}" for fault in ome_faults(metadata, row, schema))
     density = read_array(stored_array(metadata, array_path(schema.density), shape, where), opening, where)
     faults.extend(f"{entry_id}: {fault}" for fault in density_faults(density, schema))
-    columns = {name: atoms[name].to_numpy() for name in ("atom", "residue", "secondary", "state", "state_ca")}
+    columns = {name: atoms[name].to_numpy() for name in (*LABEL_COLUMNS, "state", "state_ca")}
     voxel = vectors(atoms["voxel_zyx"])
     xyz = vectors(atoms["xyz"])
-    point_problems = list(point_faults(voxel, columns, shape))
+    point_problems = list(point_faults(voxel, columns, shape, schema))
     faults.extend(f"{entry_id}: {fault}" for fault in point_problems)
     if point_problems:  # what follows looks up voxels by these points
         return 0.0

@@ -102,7 +102,8 @@ def _work_on(entry: Entry, job: Job) -> Outcome:
         sample = _guarded(builder.make, identified, job.recipe, job.parameters)
         if isinstance(covered, RejectedError):
             raise covered  # in a part of a file, or a file, that the builder did not need
-        _guarded(check_sample, sample, builder.schema(job.recipe))
+        schema = builder.schema(job.recipe, job.parameters)
+        _guarded(check_sample, sample, schema)
     except RejectedError as error:
         if digest:
             with temporary_folder(folder) as temporary:
@@ -112,7 +113,7 @@ def _work_on(entry: Entry, job: Job) -> Outcome:
     except _TransientError as error:
         return Outcome(entry.entry_id, "", error.code, error.message, seconds=time.perf_counter() - began)
     with temporary_folder(folder) as temporary:
-        receipt = _store(sample, identified, builder.schema(job.recipe), job, temporary, digest, covered)
+        receipt = _store(sample, identified, schema, job, temporary, digest, covered)
     return _outcome(entry, receipt, False, began)
 
 
@@ -170,12 +171,11 @@ def _store(
     name = tree_digest(files)
     place_folder(temporary / "volume", folder / volume_path(entry.entry_id, name), temporary)
     points, voxels = sample.points, sample.points.voxel_zyx
-    is_ca = points.model.atom == "CA"
     grid = SubgridGrid.uniform(sample.density.shape_zyx, BOX, CORE)
     statistics = subgrid_statistics(
         stored.data,
         grid,
-        voxels[is_ca & (points.state_ca == WRITTEN)],
+        voxels[points.state_ca == WRITTEN],
         voxels[points.state == WRITTEN],
     )
     content = {
@@ -203,12 +203,11 @@ def _store(
 
 def label_counts(sample: Sample, schema: Schema) -> list[dict[str, Any]]:
     """Atoms in the model, written, lost and outside, for each class of each label."""
-    model = sample.points.model
-    columns = {"atom": model.atom, "residue": model.residue, "secondary": model.secondary}
+    columns = sample.points.columns
     counts = []
     for array in schema.labels:
         values = class_values(array, columns)
-        state = {"state": sample.points.state, "state_ca": sample.points.state_ca}[array.state]
+        state = columns[array.state]
         for item in array.classes:
             mine = state[values == item.value]
             by_state = {

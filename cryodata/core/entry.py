@@ -100,19 +100,35 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelPoints:
-    """The atoms that labels are written from, a row each, in the order of the file."""
+    """All atoms of the molecule, a row each, in the order of the file; labels are written from some of them."""
 
     model: AtomicModel
-    "the labelled atoms"
+    "the atoms, one alternative of each"
+
+    kind: npt.NDArray[np.str_]
+    "one of KINDS"
+
+    part: npt.NDArray[np.str_]
+    "one of PARTS"
+
+    q_score: npt.NDArray[np.float32]
+    "Q-score of the residue, float32 (n,); NaN where it was not measured"
 
     voxel_zyx: npt.NDArray[np.int32]
     "voxel by the recipe's rule, int32 (n, 3); may lie outside the grid"
 
     state: npt.NDArray[np.uint8]
-    "0 written, 1 lost its voxel to another atom, 2 outside the grid"
+    "0 written, 1 lost its voxel to another atom, 2 outside the grid, 255 taken by no label"
 
     state_ca: npt.NDArray[np.uint8]
     "the same among C-alphas alone; 255 for other atoms"
+
+    @property
+    def columns(self) -> dict[str, npt.NDArray[Any]]:
+        """Columns of the atoms table that decide about labels, by name."""
+        model = self.model
+        named = {"atom": model.atom, "residue": model.residue, "parent": model.parent, "secondary": model.secondary}
+        return {**named, "kind": self.kind, "part": self.part, "state": self.state, "state_ca": self.state_ca}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

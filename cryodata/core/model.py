@@ -9,7 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 ENTITY_KINDS = ("peptide", "nucleic", "saccharide", "other_polymer", "branched", "ligand", "water", "unknown")
-"what the molecule of an atom is; `peptide` is a polymer of type polypeptide(L) or polypeptide(D)"
+"what the molecule of an atom is; `peptide` is a polymer of type polypeptide(L) or (D), `branched` also a lone sugar"
+
+KINDS = ("protein", "nucleic", "ligand", "ion", "glycan", "water", "other")
+"what a row of the atoms table is part of; `other`: polymers of other types, peptide residues without a C-alpha"
+
+PARTS = ("backbone", "sidechain", "phosphate", "sugar", "base", "hydrogen", "")
+"where in a residue of protein or nucleic acid an atom is; hydrogens of anything; empty for the rest"
 
 COIL, HELIX, STRAND = 1, 2, 3
 "secondary structure classes of the published labels; 0 is `not determined`"
@@ -60,6 +66,9 @@ class AtomicModel:
 
     secondary: npt.NDArray[np.uint8]
     "0 not determined, 1 coil, 2 helix, 3 strand"
+
+    parent: npt.NDArray[np.str_]
+    "standard residue that the residue is or was made from, such as MET for MSE; empty if it has none"
 
     def __post_init__(self) -> None:
         count = len(self.atom)

@@ -49,6 +49,21 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return parse
 
 
+def several_of(*choices: str) -> Callable[[str], str]:
+    """Some words with commas between, put in the order of the choices; `all` or `default` alone."""
+
+    def parse(text: str) -> str:
+        if text in ("all", "default"):
+            return text
+        found = {item.strip() for item in text.split(",")}
+        if not found <= set(choices):
+            raise ValueError
+        return ",".join(item for item in choices if item in found)
+
+    parse.__doc__ = f"`default`, `all`, or some of {', '.join(choices)} with commas between."
+    return parse
+
+
 def day(value: str) -> str:
     """A day such as 2023-03-27, or nothing."""
     return date.fromisoformat(value).isoformat() if value else ""

@@ -10,6 +10,15 @@ ROLES = ("density", "label", "mask", "vector")
 
 ARRAY_DTYPES = ("uint8", "uint16", "float16", "float32")
 
+VOXEL_RULES = ("floor", "nearest")
+"floor: the published formula; nearest: the voxel whose centre is nearest"
+
+COLLISIONS = ("first", "last")
+"first: C-alpha before N before C before others, the first in the file among equals; last: the last of CA, N, C"
+
+LABEL_COLUMNS = ("atom", "residue", "parent", "secondary", "kind", "part")
+"columns of the atoms table that can give the class of a point"
+
 
 @dataclass(frozen=True, slots=True)
 class LabelClass:
@@ -59,6 +68,12 @@ class ArraySpec:
     state: str = "state"
     "column of the atoms table that is 0 where the point was written"
 
+    kinds: tuple[str, ...] = ()
+    "kinds of molecule that carry this label; empty: any"
+
+    parts: tuple[str, ...] = ()
+    "parts of a residue that carry this label; empty: any"
+
     @property
     def values(self) -> dict[str, int]:
         """Voxel value of each class name."""
@@ -90,6 +105,12 @@ class Schema:
 
     facts: tuple[FactSpec, ...] = ()
 
+    voxel_rule: str = "floor"
+    "which voxel an atom has, one of VOXEL_RULES"
+
+    collisions: str = "first"
+    "who gets a voxel that several claim, one of COLLISIONS"
+
     @property
     def density(self) -> ArraySpec:
         """The array that everything else is aligned with."""
@@ -110,10 +131,10 @@ class Schema:
         arrays = []
         for item in value["arrays"]:
             classes = tuple(_typed(LabelClass, entry) for entry in item["classes"])
-            atoms = tuple(item["atoms"])
-            if not all(isinstance(atom, str) for atom in atoms):
+            who = {name: tuple(item.get(name, ())) for name in ("atoms", "kinds", "parts")}
+            if not all(isinstance(text, str) for texts in who.values() for text in texts):
                 raise TypeError("the name of an atom is no text")
-            arrays.append(_typed(ArraySpec, {**item, "classes": classes, "atoms": atoms}))
+            arrays.append(_typed(ArraySpec, {**item, "classes": classes, **who}))
         facts = tuple(_typed(FactSpec, item) for item in value["facts"])
         if any(fact.dtype not in FACT_TYPES for fact in facts):
             raise ValueError("a fact has an unknown type")
@@ -125,11 +146,14 @@ class Schema:
         for array in arrays:
             if not all(0 < item.value < 256 for item in array.classes) or array.state not in ("state", "state_ca"):
                 raise ValueError(f"array {array.name} has a class beyond 1 to 255 or an unknown state")
-            if array.role == "label" and array.column not in ("atom", "residue", "secondary"):
+            if array.role == "label" and array.column not in LABEL_COLUMNS:
                 raise ValueError(f"label {array.name} comes from no column of the atoms table")
         if sum(array.role == "density" for array in arrays) != 1:
             raise ValueError("a schema has exactly one density array")
-        return cls(tuple(arrays), facts)
+        rules = value.get("voxel_rule", "floor"), value.get("collisions", "first")
+        if rules[0] not in VOXEL_RULES or rules[1] not in COLLISIONS:
+            raise ValueError(f"labels by the rules {str(rules)[:80]}, which are unknown")
+        return cls(tuple(arrays), facts, *rules)
 
 
 Made = TypeVar("Made", LabelClass, ArraySpec, FactSpec)

@@ -32,15 +32,20 @@ ATOM_TEXTS = {
     "label_seq_id": "number of the residue in its sequence",
     "residue": "name of the residue",
     "atom": "name of the atom",
+    "element": "chemical symbol",
+    "kind": "protein, nucleic, ligand, ion, glycan, water, or other (peptide residues without C-alpha, other polymers)",
+    "part": "backbone or sidechain of protein; phosphate, sugar or base of nucleic acid; hydrogen; empty for the rest",
+    "parent": "standard residue that a modified one was made from, by gemmi's tables; empty if there is none",
     "xyz": "position x, y, z, A",
     "voxel_zyx": "voxel by the rule of the recipe, z, y, x",
-    "state": "0 written, 1 lost its voxel to another atom, 2 outside the map",
+    "state": "0 written, 1 lost its voxel to another atom, 2 outside the map; 255 taken by no label",
     "state_ca": "the same among C-alphas alone, for residue types and secondary structure; 255 for other atoms",
     "secondary": "1 coil, 2 helix, 3 strand; 0 not determined",
     "occupancy": "share of the molecules in which the atom is there",
     "b_factor": "A^2",
+    "q_score": "Q-score of the residue; empty where it was not measured",
 }
-"a row per labelled atom"
+"a row per atom of the molecule, one alternative of each residue"
 
 SUBGRID_TEXTS = {
     "volume": "row of the entry in entries.parquet, from 0",

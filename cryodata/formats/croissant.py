@@ -102,7 +102,7 @@ def render_croissant(manifest: Manifest, files: Sequence[FileDigest], entries: p
         "recordSet": [
             _split_records(splits),
             _records("entries", "A row per entry.", entries, entry_texts(manifest.schema), files),
-            _records("atoms", "A row per labelled atom.", ATOMS, ATOM_TEXTS, files),
+            _records("atoms", "A row per atom of the molecule.", ATOMS, ATOM_TEXTS, files),
             _subgrid_records(files),
             _records("rejected", "A row per entry that was refused.", REJECTED, REJECTED_TEXTS, files),
         ],

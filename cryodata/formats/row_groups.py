@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from cryodata.core.schema import LABEL_COLUMNS
 from cryodata.errors import DatasetError
-from cryodata.formats.tables import ATOMS, SUBGRIDS, check_schema, opened_table
+from cryodata.formats.tables import ATOMS, FIRST_ATOMS, SUBGRIDS, check_schema, opened_table, vectors
+
+LABELLING = [*LABEL_COLUMNS, "state", "state_ca", "xyz", "voxel_zyx"]
+"columns of the atoms table that labels are written from"
+
+NO_LABEL = 255
+"state of an atom that no label takes"
 
 
 def table_rows(path: Path, schema: pa.Schema | None) -> int:
@@ -36,7 +46,7 @@ def iterate_subgrids(path: Path) -> Iterator[pa.Table]:
 
 def _complete(path: Path, table: pa.Table, schema: pa.Schema) -> pa.Table:
     check_schema(path, table.schema, schema)
-    gaps = [name for name in table.schema.names if table[name].null_count]
+    gaps = [name for name in table.schema.names if name != "q_score" and table[name].null_count]
     if gaps:
         raise DatasetError(f"{path.parent.name}/{path.name}: values missing in {', '.join(gaps)}")
     return table
@@ -81,7 +91,34 @@ def read_group(path: Path, group: int, columns: Sequence[str]) -> pa.Table:
 
 
 def read_points(path: Path, group: int) -> pa.Table:
-    """Label points of one volume: a row group of an atoms file. DatasetError if it is damaged or has gaps."""
+    """Atoms of one volume: a row group of an atoms file. DatasetError if it is damaged or has gaps."""
     with opened_table(path) as file:
         table = file.read_row_group(group)
+    if table.schema.remove_metadata() == FIRST_ATOMS:
+        table = _as_now(_complete(path, table, FIRST_ATOMS))
     return _complete(path, table, ATOMS)
+
+
+def _as_now(table: pa.Table) -> pa.Table:
+    """The first atoms tables with the columns that came later: their atoms are N, CA and C of protein."""
+    atom, count = table["atom"], len(table)
+    added = {
+        "element": pc.utf8_slice_codeunits(atom, 0, 1),
+        "kind": pa.array(["protein"] * count, pa.string()),
+        "part": pa.array(["backbone"] * count, pa.string()),
+        "parent": table["residue"],
+        "q_score": pa.nulls(count, pa.float32()),
+    }
+    columns = [added[name] if name in added else table[name] for name in ATOMS.names]
+    return pa.table(columns, schema=ATOMS)
+
+
+def labelled_columns(path: Path | None, group: int) -> dict[str, npt.NDArray[Any]]:
+    """What labels are written from, of the atoms of one volume that a label takes, as arrays by column; of none without
+    a file. DatasetError as `read_points`."""
+    table = read_points(path, group) if path is not None else ATOMS.empty_table()
+    taken = (table["state"].to_numpy() != NO_LABEL) | (table["state_ca"].to_numpy() != NO_LABEL)
+    if not taken.all():
+        table = table.select(LABELLING).filter(pa.array(taken))
+    columns = {name: table[name].to_numpy() for name in LABELLING if name not in ("xyz", "voxel_zyx")}
+    return columns | {name: vectors(table[name]) for name in ("xyz", "voxel_zyx")}

@@ -11,6 +11,7 @@ import numpy as np
 from cryodata.core.model import COIL, AtomicModel, ChainSequence, Structure
 from cryodata.errors import RejectedError
 from cryodata.formats.assembly import copies_of_assembly
+from cryodata.formats.components import is_sugar, parents_of
 from cryodata.formats.inflate import inflated_bytes, inflated_digest, shown
 from cryodata.formats.records import SecondaryByPlace, place_of, secondary_from_records
 
@@ -166,11 +167,13 @@ def _columns(structure: gemmi.Structure, kinds: dict[str, str], secondary: Secon
     """One row per atom; a Python loop, about a microsecond an atom and column, because gemmi has no bulk access
     to sequence numbers. ValueError for a residue that can't be a row."""
     rows: list[tuple[object, ...]] = []
-    position = -1
+    position, parents = -1, parents_of(structure)
     for chain in structure[0]:
         place: tuple[object, ...] = ()
         for residue in chain:
             kind = kinds.get(residue.subchain, "unknown")
+            if kind == "ligand" and is_sugar(residue.name):
+                kind = "branched"
             here = place_of(residue.seqid)
             # NumPy gives every row of a column the length of its longest name
             if max(len(residue.name), len(chain.name), *(len(atom.name) for atom in residue)) > MAX_NAME:
@@ -186,11 +189,14 @@ def _columns(structure: gemmi.Structure, kinds: dict[str, str], secondary: Secon
                 kind,
                 position,
                 secondary.get((chain.name, *here), COIL) if secondary is not None and kind == "peptide" else 0,
+                parents[residue.name],
             )
             rows.extend(
                 (a.pos.tolist(), a.name, a.element.name, a.altloc.strip("\0 "), a.occ, a.b_iso, *names) for a in residue
             )
-    xyz, atom, element, altloc, occ, b, name, chains, label, auth, icode, kind_, places, sse = zip(*rows, strict=True)
+    xyz, atom, element, altloc, occ, b, name, chains, label, auth, icode, kind_, places, sse, parent = zip(
+        *rows, strict=True
+    )
     return AtomicModel(
         xyz=np.array(xyz, dtype=np.float64),
         atom=np.array(atom, dtype=np.str_),
@@ -206,6 +212,7 @@ def _columns(structure: gemmi.Structure, kinds: dict[str, str], secondary: Secon
         b_factor=np.array(b, dtype=np.float32),
         position=np.array(places, dtype=np.int32),
         secondary=np.array(sse, dtype=np.uint8),
+        parent=np.array(parent, dtype=np.str_),
     )
 
 

@@ -31,6 +31,10 @@ ATOMS = pa.schema(
         pa.field("label_seq_id", pa.int32()),
         pa.field("residue", pa.string()),
         pa.field("atom", pa.string()),
+        pa.field("element", pa.string()),
+        pa.field("kind", pa.string()),
+        pa.field("part", pa.string()),
+        pa.field("parent", pa.string()),
         pa.field("xyz", _XYZ),
         pa.field("voxel_zyx", _ZYX),
         pa.field("state", pa.uint8()),
@@ -38,9 +42,14 @@ ATOMS = pa.schema(
         pa.field("secondary", pa.uint8()),
         pa.field("occupancy", pa.float32()),
         pa.field("b_factor", pa.float32()),
+        pa.field("q_score", pa.float32()),
     ]
 )
-"a row per labelled atom; `volume` is the row of the entry in the entries table"
+"a row per atom of the molecule; `volume` is the row of the entry in the entries table"
+
+_SINCE = ("element", "kind", "part", "parent", "q_score")
+FIRST_ATOMS = pa.schema([field for field in ATOMS if field.name not in _SINCE])
+"columns of the first atoms tables, which held N, CA and C of protein alone"
 
 SUBGRIDS = pa.schema(
     [
@@ -147,6 +156,10 @@ def points_table(points: LabelPoints) -> pa.Table:
         "label_seq_id": model.label_seq_id,
         "residue": model.residue,
         "atom": model.atom,
+        "element": model.element,
+        "kind": points.kind,
+        "part": points.part,
+        "parent": model.parent,
         "xyz": pa.FixedSizeListArray.from_arrays(pa.array(model.xyz.reshape(-1)), type=_XYZ),
         "voxel_zyx": pa.FixedSizeListArray.from_arrays(pa.array(points.voxel_zyx.reshape(-1)), type=_ZYX),
         "state": points.state,
@@ -154,6 +167,7 @@ def points_table(points: LabelPoints) -> pa.Table:
         "secondary": model.secondary,
         "occupancy": model.occupancy,
         "b_factor": model.b_factor,
+        "q_score": pa.array(points.q_score, from_pandas=True),  # not measured is null
     }
     return pa.table(columns, schema=pa.schema([field for field in ATOMS if field.name != "volume"]))
 
@@ -199,7 +213,8 @@ def read_table(path: Path, schema: pa.Schema | None = None, columns: Sequence[st
 
 def check_schema(path: Path, found: pa.Schema, expected: pa.Schema) -> None:
     """Raise DatasetError, naming the columns, if a file is of another schema."""
-    if found.remove_metadata() != expected:
+    known = (ATOMS, FIRST_ATOMS) if expected is ATOMS else (expected,)
+    if found.remove_metadata() not in known:
         raise DatasetError(
             f"{path.parent.name}/{path.name}: columns are {', '.join(found.names)}; "
             f"expected {', '.join(expected.names)} of format 1"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import repeat
 from typing import Any
 
@@ -10,18 +11,20 @@ import numpy as np
 import numpy.typing as npt
 
 from cryodata.core.entry import LabelPoints
-from cryodata.core.model import AtomicModel
-from cryodata.core.schema import ArraySpec
+from cryodata.core.schema import ArraySpec, Schema
 from cryodata.core.volume import FloatArray
 
 WRITTEN, LOST, OUTSIDE = 0, 1, 2
 "state of a point: in its voxel; its voxel went to another atom; its voxel is not in the grid"
 
-NOT_CA = 255
-"state_ca of an atom that is no C-alpha"
+UNLABELLED = 255
+"state of an atom that no label takes, and state_ca of one that is no C-alpha"
 
-PRIORITY = {"CA": 0, "N": 1, "C": 2}
-"who wins a shared voxel, lowest first"
+NAMED = ("CA", "N", "C", "O")
+"atoms of protein that win a shared voxel, the strongest first"
+
+RANK = {"nucleic": 4, "ligand": 5, "ion": 5, "glycan": 5, "protein": 6, "water": 7}
+"who wins a shared voxel, lowest first, behind NAMED; 8 for anything else"
 
 Voxels = npt.NDArray[np.int32]
 VoxelRule = Callable[[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike], Voxels]
@@ -51,40 +54,88 @@ VOXEL_RULES: Mapping[str, VoxelRule] = {"floor": floor_voxel, "nearest": nearest
 
 
 def place_points(
-    model: AtomicModel, shape_zyx: tuple[int, int, int], origin_xyz: FloatArray, voxel_size_xyz: FloatArray, rule: str
-) -> LabelPoints:
-    """Give each labelled atom its voxel and its state.
+    atoms: LabelPoints, schema: Schema, shape_zyx: tuple[int, int, int], origin_xyz: FloatArray,
+    voxel_size_xyz: FloatArray,
+) -> LabelPoints:  # fmt: skip
+    """Give each atom its voxel and its state, by the labels and rules of a schema.
 
-    model: the labelled atoms (N, CA, C of protein residues). rule: a key of VOXEL_RULES. Every atom is written,
-    lost or outside: nothing wraps around and nothing is dropped.
+    atoms: of the molecule; their voxels and states are what they were born with. Every atom that a label takes is
+    written, lost or outside: nothing wraps around and nothing is dropped.
     """
-    voxel = VOXEL_RULES[rule](model.xyz, origin_xyz, voxel_size_xyz)
-    return LabelPoints(model, voxel, *settle_all(voxel, model.atom, shape_zyx))
+    voxel = VOXEL_RULES[schema.voxel_rule](atoms.model.xyz, origin_xyz, voxel_size_xyz)
+    state, state_ca = claims(schema.labels, atoms.columns, schema.collisions)
+    placed = replace(atoms, voxel_zyx=voxel, state=state, state_ca=state_ca)
+    settled = settle_all(voxel, placed.columns, shape_zyx, schema.collisions)
+    return replace(placed, state=settled["state"], state_ca=settled["state_ca"])
+
+
+def carried(array: ArraySpec, columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
+    """Which atoms carry a label, whatever their class; bool (n,)."""
+    mask = np.ones(len(columns["atom"]), dtype=np.bool_)
+    for name, wanted in (("atom", array.atoms), ("kind", array.kinds), ("part", array.parts)):
+        if wanted:
+            mask &= np.isin(columns[name], wanted)
+    return mask
+
+
+def claims(
+    labels: Sequence[ArraySpec], columns: Mapping[str, npt.NDArray[Any]], collisions: str
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """State of each atom before its voxel is known: WRITTEN if a label takes it, else UNLABELLED; and the same of the
+    C-alphas, which are counted whether a label takes them or not. uint8 (n,) each.
+    """
+    taken = np.zeros(len(columns["atom"]), dtype=np.bool_)
+    for array in labels:
+        taken |= carried(array, columns)
+    is_ca = columns["atom"] == "CA"
+    if collisions == "first":
+        is_ca &= columns["kind"] == "protein"
+    state, state_ca = (np.where(mask, WRITTEN, UNLABELLED).astype(np.uint8) for mask in (taken, is_ca))
+    return state, state_ca
 
 
 def settle_all(
-    voxel_zyx: Voxels, atom: npt.NDArray[Any], shape_zyx: tuple[int, int, int]
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """State of each point among all atoms, and among the C-alphas alone; uint8 (n,) each.
+    voxel_zyx: Voxels, columns: Mapping[str, npt.NDArray[Any]], shape_zyx: tuple[int, int, int], collisions: str
+) -> dict[str, npt.NDArray[np.uint8]]:
+    """State of each atom among all that labels take, and `state_ca` among the C-alphas alone; uint8 (n,) each.
 
-    atom: names, (n,). Order among equals is the order of the rows.
+    columns: of the atoms table; an atom is in the one or the other where its state is not UNLABELLED.
     """
-    is_ca = atom == "CA"
-    rank = np.select([atom == name for name in PRIORITY], list(PRIORITY.values()), default=len(PRIORITY))
-    state_ca = np.full(len(atom), NOT_CA, dtype=np.uint8)
-    state_ca[is_ca] = settle(voxel_zyx[is_ca], shape_zyx, rank[is_ca])
-    return settle(voxel_zyx, shape_zyx, rank), state_ca
+    rank, result = ranks(columns, collisions), {}
+    for name in ("state", "state_ca"):
+        rows = np.flatnonzero(columns[name] != UNLABELLED)
+        result[name] = np.full(len(rank), UNLABELLED, dtype=np.uint8)
+        result[name][rows] = settle(voxel_zyx[rows], shape_zyx, rank[rows], collisions == "last")
+    return result
 
 
-def settle(voxel_zyx: Voxels, shape_zyx: tuple[int, int, int], rank: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-    """State of each point when every voxel goes to its lowest rank, the first in order among equals; uint8 (n,)."""
+def ranks(columns: Mapping[str, npt.NDArray[Any]], collisions: str) -> npt.NDArray[np.int64]:
+    """Who wins a shared voxel, lowest first, int64 (n,)."""
+    atom, kind = columns["atom"], columns["kind"]
+    if collisions == "last":  # the scripts look at names alone
+        rank = np.where(np.isin(atom, NAMED[:3]), 0, len(NAMED))
+    else:
+        protein = kind == "protein"
+        rank = np.select([protein & (atom == name) for name in NAMED], range(len(NAMED)), default=len(NAMED))
+    others = np.flatnonzero(rank == len(NAMED))
+    if len(others):
+        found = [kind[others] == name for name in RANK]
+        rank[others] = np.select(found, list(RANK.values()), default=max(RANK.values()) + 1)
+    return np.asarray(rank, dtype=np.int64)
+
+
+def settle(
+    voxel_zyx: Voxels, shape_zyx: tuple[int, int, int], rank: npt.NDArray[np.int64], last: bool = False
+) -> npt.NDArray[np.uint8]:
+    """State of each point when every voxel goes to its lowest rank, among equals to the first in order, or to the last;
+    uint8 (n,)."""
     shape = np.asarray(shape_zyx)
     state = np.full(len(voxel_zyx), OUTSIDE, dtype=np.uint8)
     rows = np.flatnonzero(np.all((voxel_zyx >= 0) & (voxel_zyx < shape), axis=1))
     if not len(rows):
         return state
     flat = np.asarray(np.ravel_multi_index(voxel_zyx[rows].astype(np.int64).T, shape_zyx))
-    order = np.lexsort((rows, rank[rows], flat))
+    order = np.lexsort((-rows if last else rows, rank[rows], flat))
     first = np.r_[True, np.diff(flat[order]) != 0]
     state[rows] = LOST
     state[rows[order[first]]] = WRITTEN
@@ -94,24 +145,20 @@ def settle(voxel_zyx: Voxels, shape_zyx: tuple[int, int, int], rank: npt.NDArray
 def class_values(array: ArraySpec, columns: Mapping[str, npt.NDArray[np.generic]]) -> npt.NDArray[np.uint8]:
     """Voxel value that each point would write into a label array, uint8 (n,); 0 where it carries none.
 
-    columns: atoms-table columns by name, at least `atom`, the array's `column`.
+    columns: atoms-table columns by name: `atom`, `kind`, `part` and the array's `column`.
     """
     source = columns[array.column]
     if source.dtype.kind in "iu":
         values = source.astype(np.uint8)
     else:
         values = np.fromiter(map(array.values.get, source.tolist(), repeat(0)), dtype=np.uint8, count=len(source))
-    carries = np.isin(columns["atom"], array.atoms) if array.atoms else np.ones(len(values), dtype=np.bool_)
-    return np.where(carries, values, 0).astype(np.uint8)
+    return np.where(carried(array, columns), values, 0).astype(np.uint8)
 
 
 def label_volume(array: ArraySpec, points: LabelPoints, shape_zyx: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
     """A label array written from its points, uint8 (nz, ny, nx)."""
-    model = points.model
-    columns = {"atom": model.atom, "residue": model.residue, "secondary": model.secondary}
-    values = class_values(array, columns)
-    state = {"state": points.state, "state_ca": points.state_ca}[array.state]
+    columns = points.columns
+    values, written = class_values(array, columns), columns[array.state] == WRITTEN
     volume = np.zeros(shape_zyx, dtype=np.uint8)
-    written = state == WRITTEN
     volume[tuple(points.voxel_zyx[written].T)] = values[written]
     return volume

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cryodata.core.schema import ArraySpec
+from cryodata.core.schema import Schema
 from cryodata.core.subgrids import Shape, SubgridGrid
-from cryodata.prepare.labels import OUTSIDE, PRIORITY, VOXEL_RULES
+from cryodata.prepare.labels import OUTSIDE, UNLABELLED, VOXEL_RULES, carried, ranks
 from cryodata.prepare.rules import LabelRule
 
 STEP = 2.0**-36
@@ -91,34 +91,34 @@ class Grid:
 
 
 def label_points(
-    labels: Sequence[ArraySpec],
+    schema: Schema,
     columns: Columns,
     values: Mapping[str, npt.NDArray[np.uint8]],
     grid: Grid,
     rule: LabelRule,
-    recipe: str = "floor",
 ) -> tuple[Points, ...]:
-    """The points of a volume for a rule, labels that the same atoms compete for together, in the order of `labels`.
+    """The points of a volume for a rule, labels that the same atoms compete for together, in the order of the schema.
 
     columns: of the atoms table by name, `xyz` float64 (n, 3) and `voxel_zyx` int32 (n, 3) among them. values:
-    `class_values` by label. recipe: `floor` or `nearest`, the rule of the stored voxels. By voxel, all atoms compete
-    for a label (C-alphas among themselves where it says so), atoms outside the grid left out; else the atoms that carry
-    the label, wherever they are.
+    `class_values` by label. By voxel, all atoms that labels take compete (C-alphas among themselves where it says so),
+    atoms outside the grid left out; else the atoms that carry the label, wherever they are.
     """
     place = np.asarray(columns["xyz"], dtype=np.float64) - np.asarray(grid.origin_xyz, dtype=np.float64)
     place = snapped((place / np.asarray(grid.voxel_size_xyz, dtype=np.float64))[:, ::-1])
     usable = np.all(np.abs(place) < FARTHEST, axis=1)  # what is not finite is not
     if rule.by_voxel:
         voxel = _voxels(columns, grid, rule)
-        place = within_cells(place, voxel, rule.cell(recipe))
+        place = within_cells(place, voxel, rule.cell(schema.voxel_rule))
         usable &= np.all((voxel >= 0) & (voxel < np.asarray(grid.shape_zyx)), axis=1)
-    order = _weakest_first(columns)
-    rows: dict[tuple[str, ...], npt.NDArray[np.int64]] = {}
-    groups: dict[tuple[str, ...], dict[str, npt.NDArray[np.uint8]]] = {}
-    for array in labels:
-        who = ("CA",) if array.state == "state_ca" else () if rule.by_voxel else array.atoms
+    order = _weakest_first(columns, schema.collisions)
+    rows: dict[object, npt.NDArray[np.int64]] = {}
+    groups: dict[object, dict[str, npt.NDArray[np.uint8]]] = {}
+    for array in schema.labels:
+        by_state = rule.by_voxel or array.state == "state_ca"
+        who = array.state if by_state else (array.atoms, array.kinds, array.parts)
         if who not in rows:
-            rows[who] = order[(usable & _named(columns["atom"], who))[order]]
+            mask = columns[array.state] != UNLABELLED if by_state else carried(array, columns)
+            rows[who] = order[(usable & mask)[order]]
         groups.setdefault(who, {})[array.name] = values[array.name][rows[who]]
     return tuple(Points(place[rows[who]], classes) for who, classes in groups.items())
 
@@ -147,12 +147,7 @@ def _voxels(columns: Columns, grid: Grid, rule: LabelRule) -> npt.NDArray[np.int
     return np.where((columns["state"] == OUTSIDE)[:, None], -1, voxel).astype(np.int32)
 
 
-def _weakest_first(columns: Columns) -> npt.NDArray[np.int64]:
-    """Rows, those that lose a voxel before those that win it: CA over N over C, the first over the later ones."""
-    atom = columns["atom"]
-    rank = np.select([atom == name for name in PRIORITY], list(PRIORITY.values()), default=len(PRIORITY))
-    return np.lexsort((np.arange(len(atom)), rank))[::-1]
-
-
-def _named(atom: npt.NDArray[Any], names: tuple[str, ...]) -> npt.NDArray[np.bool_]:
-    return np.isin(atom, names) if names else np.ones(len(atom), dtype=np.bool_)
+def _weakest_first(columns: Columns, collisions: str) -> npt.NDArray[np.int64]:
+    """Rows, those that lose a voxel before those that win it: by rank, and the first or the last of equals wins."""
+    rank, row = ranks(columns, collisions), np.arange(len(columns["atom"]))
+    return np.lexsort((-row if collisions == "last" else row, rank))[::-1]

@@ -26,16 +26,26 @@ def protein_residues(model: AtomicModel) -> AtomicModel:
     position the one with the highest summed occupancy of N, CA, C is kept, then one alternative location by the
     same sum (the first of equals); atoms without an alternative location always belong. May be empty.
     """
-    model = model.take(model.entity_kind == "peptide")
-    model = _keep_with_ca(model, np.unique(model.residue, return_inverse=True)[1])
-    model = model.take(_best(model, model.residue, np.ones(len(model), dtype=np.bool_)))
-    return model.take((model.altloc == "") | _best(model, model.altloc, _altlocs_with_ca(model)))
+    return model.take(protein_rows(model))
 
 
-def _keep_with_ca(model: AtomicModel, variant: npt.NDArray[np.int64]) -> AtomicModel:
-    """Drop the (position, variant) groups without an alpha carbon."""
+def protein_rows(model: AtomicModel) -> npt.NDArray[np.int64]:
+    """Rows of the atoms that `protein_residues` keeps, int64 (k,), rising."""
+    rows = np.flatnonzero(model.entity_kind == "peptide")
+    model = model.take(rows)
+    kept = _with_ca(model, np.unique(model.residue, return_inverse=True)[1])
+    rows, model = rows[kept], model.take(kept)
+    weight = np.where(is_backbone(model), model.occupancy, 0.0)
+    kept = np.flatnonzero(best_variant(model, model.residue, np.ones(len(model), dtype=np.bool_), weight))
+    rows, model, weight = rows[kept], model.take(kept), weight[kept]
+    located = best_variant(model, model.altloc, _altlocs_with_ca(model), weight)
+    return np.asarray(rows[(model.altloc == "") | located], dtype=np.int64)
+
+
+def _with_ca(model: AtomicModel, variant: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Rows of the (position, variant) groups with an alpha carbon."""
     groups = model.position.astype(np.int64) * (int(variant.max(initial=0)) + 1) + variant
-    return model.take(np.isin(groups, groups[is_backbone(model, ("CA",))]))
+    return np.flatnonzero(np.isin(groups, groups[is_backbone(model, ("CA",))]))
 
 
 def _altlocs_with_ca(model: AtomicModel) -> npt.NDArray[np.bool_]:
@@ -47,17 +57,21 @@ def _altlocs_with_ca(model: AtomicModel) -> npt.NDArray[np.bool_]:
     return np.asarray((model.altloc != "") & (always | np.isin(groups, groups[ca])), dtype=np.bool_)
 
 
-def _best(model: AtomicModel, variant: npt.NDArray[np.str_], eligible: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Mask of the eligible atoms whose variant has the highest backbone occupancy at its position."""
+def best_variant(
+    model: AtomicModel, variant: npt.NDArray[np.str_], eligible: npt.NDArray[np.bool_], weight: npt.NDArray[np.floating]
+) -> npt.NDArray[np.bool_]:
+    """Mask of the eligible atoms whose variant has the highest summed weight at its position, the first of equals.
+
+    weight: (n,), occupancies of those atoms that count.
+    """
     rows = np.flatnonzero(eligible)
     if not len(rows):
         return eligible
     names, codes = np.unique(variant[rows], return_inverse=True)
     keys = model.position[rows].astype(np.int64) * len(names) + codes
     groups, first, group_of = np.unique(keys, return_index=True, return_inverse=True)
-    weight = np.where(is_backbone(model)[rows], model.occupancy[rows].astype(np.float64), 0.0)
     # rounded so that 0.35 + 0.35 + 0.35 ties with itself whatever the order of the sum
-    total = np.round(np.bincount(group_of, weights=weight, minlength=len(groups)), 4)
+    total = np.round(np.bincount(group_of, weights=weight[rows].astype(np.float64), minlength=len(groups)), 4)
     place = groups // len(names)
     order = np.lexsort((first, -total, place))  # best first within each position; earliest in file among equals
     best = order[np.r_[True, np.diff(place[order]) != 0]]

@@ -208,6 +208,7 @@ def _model(rng: np.random.Generator, folded: list[_Chain], radius: float) -> Ato
         b_factor=_b_factors(rng, whole, index),
         position=index.astype(np.int32),
         secondary=whole.secondary[index],
+        parent=names[index],
     )
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from cryodata.core.entry import Sample
 from cryodata.core.schema import Schema
 from cryodata.core.subgrids import SubgridGrid
-from cryodata.prepare.labels import OUTSIDE, WRITTEN, class_values
+from cryodata.prepare.labels import OUTSIDE, UNLABELLED, WRITTEN, claims, class_values
 from cryodata.prepare.statistics import subgrid_statistics
 
 FACT_KINDS = {"string": str, "float64": float, "int64": int, "float64[3]": list}
@@ -50,11 +50,16 @@ def density_faults(density: npt.NDArray[Any], schema: Schema) -> Iterator[str]:
 
 
 def point_faults(
-    voxel: npt.NDArray[np.int32], columns: Mapping[str, npt.NDArray[Any]], shape: tuple[int, ...]
+    voxel: npt.NDArray[np.int32], columns: Mapping[str, npt.NDArray[Any]], shape: tuple[int, ...], schema: Schema
 ) -> Iterator[str]:
-    """Points that claim a voxel they can't have."""
+    """Points that claim a voxel they can't have, or a label that does not take them."""
+    for name, expected in zip(("state", "state_ca"), claims(schema.labels, columns, schema.collisions), strict=True):
+        other = int(np.count_nonzero((columns[name] == UNLABELLED) != (expected == UNLABELLED)))
+        if other:
+            yield f"{other} atoms are called labelled and are not, or the reverse ({name})"
     inside = np.all((voxel >= 0) & (voxel < np.asarray(shape)), axis=1)
-    wrong = int(np.count_nonzero(inside == (columns["state"] == OUTSIDE)))
+    labelled = columns["state"] != UNLABELLED
+    wrong = int(np.count_nonzero((inside == (columns["state"] == OUTSIDE))[labelled]))
     if wrong:
         yield f"{wrong} label points are in the grid and called outside, or the reverse"
     for state in ("state", "state_ca"):
@@ -101,9 +106,8 @@ def subgrid_faults(
     columns: Mapping[str, npt.NDArray[Any]],
 ) -> Iterator[str]:
     """Columns of the sub-grids table that density and atoms do not bear out."""
-    is_ca = columns["atom"] == "CA"
     expected = subgrid_statistics(
-        density, grid, voxel[is_ca & (columns["state_ca"] == WRITTEN)], voxel[columns["state"] == WRITTEN]
+        density, grid, voxel[columns["state_ca"] == WRITTEN], voxel[columns["state"] == WRITTEN]
     )
     for name, values in expected.items():
         if not np.array_equal(found[name], values):
@@ -118,7 +122,7 @@ def recovered_share(
 ) -> float:
     """Share of the model's C-alphas that come back from their voxels: index * voxel + origin (the paper's formula 2)
     lies within one voxel of the atom on every axis."""
-    is_ca = columns["atom"] == "CA"
+    is_ca = columns["state_ca"] != UNLABELLED
     if not is_ca.any():
         return 1.0
     size, origin = np.asarray(row["voxel_size_xyz"]), np.asarray(row["origin_xyz"])

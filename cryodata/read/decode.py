@@ -22,13 +22,19 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cryodata.errors import DatasetError
-from cryodata.formats.row_groups import group_of_volume, read_group, read_points, rows_of_volume, volumes_of_groups
-from cryodata.formats.tables import ATOMS, OBJECTS, check_entries, check_objects, file_digest, read_table, vectors
+from cryodata.formats.row_groups import (
+    group_of_volume,
+    labelled_columns,
+    read_group,
+    read_points,
+    rows_of_volume,
+    volumes_of_groups,
+)
+from cryodata.formats.tables import ATOMS, OBJECTS, check_entries, check_objects, file_digest, read_table
 from cryodata.formats.versions import DatasetVersion, open_version
 from cryodata.formats.volume_metadata import StoredArray, parse_metadata, stored_array
 from cryodata.formats.volume_reader import Boxes, read_array
 from cryodata.formats.volumes import array_path
-from cryodata.prepare.labels import VOXEL_RULES
 from cryodata.read.decoded import DecodedVolume, VolumeLabels, volume_labels
 from cryodata.read.kept import Kept
 
@@ -205,15 +211,8 @@ class Volumes:
     def labels(self, number: int, rule: str, rotated: bool = False) -> VolumeLabels:
         """What the labels of a volume are written from by a rule; rotated: after rotations, too."""
         row = self.entries.slice(number, 1).to_pylist()[0]
-        table, manifest = self.atoms(number), self.opened.manifest
-        columns = {name: table[name].to_numpy() for name in table.schema.names if name not in ("xyz", "voxel_zyx")}
-        columns |= {name: vectors(table[name]) for name in ("xyz", "voxel_zyx")}
-        recipe = str(manifest.parameters.get("label_rule", "floor"))
-        if recipe not in VOXEL_RULES:
-            raise DatasetError(
-                f"{self.key.name}: its labels are by the rule {recipe!r}; known: {', '.join(VOXEL_RULES)}"
-            )
-        return volume_labels(manifest.schema.labels, columns, row, rule, recipe, rotated)
+        columns = labelled_columns(*self._atom_groups.get(number, (None, 0)))
+        return volume_labels(self.opened.manifest.schema, columns, row, rule, rotated)
 
     def _open(self, path: str) -> FileIO:
         """An object opened, FileNotFoundError if the version has none of that name."""

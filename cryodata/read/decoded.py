@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cryodata.core.schema import ArraySpec
+from cryodata.core.schema import Schema
 from cryodata.core.subgrids import Shape, cut_box
 from cryodata.errors import DatasetError
 from cryodata.prepare.draw import OFFSET, OFFSET_MASK, draw
@@ -118,26 +118,27 @@ def looks_around(rule: LabelRule) -> bool:
 
 
 def volume_labels(
-    labels: Sequence[ArraySpec], columns: Columns, row: Mapping[str, Any], rule: str, recipe: str, rotated: bool = False
+    schema: Schema, columns: Columns, row: Mapping[str, Any], rule: str, rotated: bool = False
 ) -> VolumeLabels:
     """Labels of a volume from its atoms.
 
-    columns: of the atoms table, `xyz` (n, 3) and `voxel_zyx` (n, 3) among them. row: of the entries table. rotated:
-    points are needed whatever the rule. Raises DatasetError for a label point outside the volume.
+    columns: of the atoms table, `xyz` (n, 3) and `voxel_zyx` (n, 3) among them; atoms that no label takes may be left
+    out. row: of the entries table. rotated: points are needed whatever the rule. Raises DatasetError for a label point
+    outside the volume.
     """
     parsed, shape = LabelRule.parse(rule), _shape(row)
     grid = Grid(shape, row["origin_xyz"], row["voxel_size_xyz"])
-    values = {array.name: class_values(array, columns) for array in labels}
+    values = {array.name: class_values(array, columns) for array in schema.labels}
     voxels: LabelVoxels = {}
     if parsed.by_voxel:
-        voxels = _label_voxels(labels, columns, values, grid, parsed, row["entry_id"])
+        voxels = _label_voxels(schema, columns, values, grid, parsed, row["entry_id"])
     needed = rotated or looks_around(parsed)
-    points = label_points(labels, columns, values, grid, parsed, recipe) if needed else ()
-    return VolumeLabels(parsed, recipe, grid, voxels, points)
+    points = label_points(schema, columns, values, grid, parsed) if needed else ()
+    return VolumeLabels(parsed, schema.voxel_rule, grid, voxels, points)
 
 
 def _label_voxels(
-    labels: Sequence[ArraySpec],
+    schema: Schema,
     columns: Columns,
     values: Mapping[str, npt.NDArray[np.uint8]],
     grid: Grid,
@@ -147,9 +148,9 @@ def _label_voxels(
     voxel, states = columns["voxel_zyx"], {name: columns[name] for name in ("state", "state_ca")}
     if rule.kind in VOXEL_RULES:
         voxel = VOXEL_RULES[rule.kind](columns["xyz"], grid.origin_xyz, grid.voxel_size_xyz)
-        states["state"], states["state_ca"] = settle_all(voxel, columns["atom"], grid.shape_zyx)
+        states = settle_all(voxel, columns, grid.shape_zyx, schema.collisions)
     result = {}
-    for array in labels:
+    for array in schema.labels:
         rows = np.flatnonzero((states[array.state] == WRITTEN) & (values[array.name] > 0))
         if np.any((voxel[rows] < 0) | (voxel[rows] >= np.asarray(grid.shape_zyx))):
             raise DatasetError(f"entry {entry_id}: a label point claims a voxel outside {grid.shape_zyx}")

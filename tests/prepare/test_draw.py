@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import product
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 from cryodata.core.entry import LabelPoints
 from cryodata.core.model import AtomicModel
 from cryodata.core.rotations import ROTATIONS, rotate_bounds, rotate_points, rotated
-from cryodata.core.schema import ArraySpec, LabelClass
+from cryodata.core.schema import ArraySpec, LabelClass, Schema
 from cryodata.core.subgrids import SubgridGrid, cut_box
 from cryodata.prepare import around
 from cryodata.prepare.draw import draw
@@ -37,6 +37,11 @@ AMINO = ArraySpec(
 SECONDARY = ArraySpec("secondary", "label", "uint8", 0, 3, "", column="secondary", atoms=("CA",), state="state_ca")
 LABELS = (ATOM, AMINO, SECONDARY)
 
+
+def schema(rule: str = "floor") -> Schema:
+    return Schema((ArraySpec("density", "density", "float32", 0, 1, ""), *LABELS), voxel_rule=rule)
+
+
 SHAPE = (19, 23, 21)
 ORIGIN = (-3.1, 7.7, 111.3)
 
@@ -51,15 +56,24 @@ def protein(seed: int, count: int = 400, voxel_size: Any = 1.0) -> AtomicModel:
     columns: dict[str, Any] = {field.name: np.zeros(count, dtype=np.int32) for field in fields(AtomicModel)}
     columns |= {"xyz": xyz, "atom": rng.choice(list(ATOMS), count), "residue": rng.choice([*RESIDUES, "MSE"], count)}
     columns["secondary"] = rng.integers(0, 4, count).astype(np.uint8)
+    columns["parent"] = columns["residue"]
     return AtomicModel(**columns)
+
+
+def placed(model: AtomicModel, rule: str, voxel_size: Any = 1.0) -> LabelPoints:
+    """Its atoms with their voxels and states."""
+    count = len(model)
+    points = LabelPoints(
+        model, np.full(count, "protein"), np.full(count, "backbone"), np.full(count, np.nan, np.float32),
+        np.zeros((count, 3), np.int32), np.zeros(count, np.uint8), np.zeros(count, np.uint8),
+    )  # fmt: skip
+    return place_points(points, schema(rule), SHAPE, np.array(ORIGIN), np.broadcast_to(voxel_size, 3))
 
 
 def columns_of(model: AtomicModel, rule: str = "floor", voxel_size: Any = 1.0) -> dict[str, Any]:
     """The columns of the atoms table."""
-    points = place_points(model, SHAPE, np.array(ORIGIN), np.broadcast_to(voxel_size, 3), rule)
-    names = ("xyz", "atom", "residue", "secondary")
-    stored = {"voxel_zyx": points.voxel_zyx, "state": points.state, "state_ca": points.state_ca}
-    return {**{name: getattr(model, name) for name in names}, **stored}
+    points = placed(model, rule, voxel_size)
+    return {**points.columns, "xyz": model.xyz, "voxel_zyx": points.voxel_zyx}
 
 
 def values_of(columns: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -69,7 +83,7 @@ def values_of(columns: dict[str, Any]) -> dict[str, np.ndarray]:
 def points_of(model: AtomicModel, text: str, voxel_size: Any = 1.0, recipe: str = "floor") -> tuple[Points, ...]:
     grid = Grid(SHAPE, ORIGIN, np.broadcast_to(voxel_size, 3))
     columns = columns_of(model, recipe, voxel_size)
-    return label_points(LABELS, columns, values_of(columns), grid, LabelRule.parse(text), recipe)
+    return label_points(schema(recipe), columns, values_of(columns), grid, LabelRule.parse(text))
 
 
 def drawn(text: str, groups: list[BoxPoints], count: int, box: int, **options: Any) -> dict[str, np.ndarray]:
@@ -113,14 +127,14 @@ def test_a_box_has_the_labels_that_the_volume_has_there(text: str, recipe: str, 
     kind = recipe if text == "stored" else text
     for seed in range(10):
         model = protein(seed, voxel_size=voxel_size)
-        placed = place_points(model, SHAPE, np.array(ORIGIN), np.broadcast_to(voxel_size, 3), kind)
+        points = placed(model, kind, voxel_size)
 
         found = drawn(
             text, boxes_of(points_of(model, text, voxel_size, recipe), starts, 8, 1), len(grid), 8, recipe=recipe
         )
 
         for array in LABELS:
-            volume = label_volume(array, placed, SHAPE)
+            volume = label_volume(array, points, SHAPE)
             assert np.count_nonzero(volume) > 0
             assert np.array_equal([cut_box(volume, start, 8) for start in starts], found[array.name])
 
@@ -129,7 +143,7 @@ def test_an_atom_a_hair_below_a_face_stays_below_it_in_every_box() -> None:
     columns = columns_of(protein(0, 1))
     columns |= {"xyz": np.array([[np.nextafter(5.0, 0), 5.0, 5.5]])}
     points, *_ = label_points(
-        (ATOM,), columns, values_of(columns), Grid(SHAPE, np.zeros(3), np.ones(3)), LabelRule.parse("floor")
+        schema(), columns, values_of(columns), Grid(SHAPE, np.zeros(3), np.ones(3)), LabelRule.parse("floor")
     )
 
     # the plain difference is rounded up onto the face
@@ -169,10 +183,12 @@ def test_collisions_are_settled_again_in_the_rotated_box(text: str) -> None:
 
         place = ROTATIONS[number] @ ((model.xyz - ORIGIN)[:, ::-1] - start - (box - 1) / 2).T
         voxel = np.floor(place.T + (box - 1) / 2 + (0.5 if cell == "nearest" else 0.0)).astype(np.int32)
-        state, state_ca = settle_all(voxel, model.atom, (box, box, box))
-        assert np.count_nonzero(state == 1) > 5
+        before = placed(model, cell)
+        state = settle_all(voxel, before.columns, (box, box, box), "first")
+        settled = replace(before, voxel_zyx=voxel, **state)
+        assert np.count_nonzero(settled.state == 1) > 5
         for array in LABELS:
-            volume = label_volume(array, LabelPoints(model, voxel, state, state_ca), (box, box, box))
+            volume = label_volume(array, settled, (box, box, box))
             assert np.count_nonzero(volume) > 50
             assert np.array_equal(volume, found[array.name][0])
 
@@ -399,7 +415,7 @@ def test_atoms_that_are_nowhere_are_left_out() -> None:
     columns["xyz"][3], columns["xyz"][4, 1] = np.nan, 1e30
 
     (points, _, *_) = label_points(
-        LABELS, columns, values_of(columns), Grid(SHAPE, ORIGIN, np.ones(3)), LabelRule.parse("sphere:1")
+        schema(), columns, values_of(columns), Grid(SHAPE, ORIGIN, np.ones(3)), LabelRule.parse("sphere:1")
     )
 
     assert len(points.place_zyx) == 18

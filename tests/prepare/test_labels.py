@@ -49,10 +49,15 @@ def test_a_shared_voxel_goes_to_the_lowest_rank_then_to_the_first() -> None:
 def test_ca_wins_over_n_over_c() -> None:
     voxel = np.array([[0, 0, 0]] * 3 + [[1, 0, 0]] * 2, dtype=np.int32)
 
-    state, state_ca = settle_all(voxel, np.array(["C", "N", "CA", "C", "N"]), (2, 1, 1))
+    columns = {
+        "atom": np.array(["C", "N", "CA", "C", "N"]), "kind": np.full(5, "protein"), "state": np.zeros(5, np.uint8),
+        "state_ca": np.array([255, 255, 0, 255, 255], np.uint8),
+    }  # fmt: skip
 
-    assert state.tolist() == [1, 1, 0, 1, 0]
-    assert state_ca.tolist() == [255, 255, 0, 255, 255]
+    found = settle_all(voxel, columns, (2, 1, 1), "first")
+
+    assert found["state"].tolist() == [1, 1, 0, 1, 0]
+    assert found["state_ca"].tolist() == [255, 255, 0, 255, 255]
 
 
 @pytest.mark.parametrize("place", [(-1, 0, 0), (0, -1, 0), (0, 0, -1), (2, 0, 0), (0, 2, 0), (0, 0, 2)])

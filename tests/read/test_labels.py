@@ -28,7 +28,7 @@ AROUND = ["sphere:2", "gaussian:1", "offset"]
 def atoms(stream: Open) -> dict[str, dict[str, np.ndarray]]:
     """Label points of each training entry."""
     rows: dict[str, list[Any]] = {}
-    for row in stream(config="atoms"):
+    for row in stream(config="atoms", filter=[("state", "<", 255)]):
         rows.setdefault(row["entry_id"], []).append(row)
     return {name: {key: np.array([row[key] for row in mine]) for key in mine[0]} for name, mine in rows.items()}
 

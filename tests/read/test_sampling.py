@@ -70,7 +70,8 @@ def atoms(simulated: Report, many_atoms: Report) -> dict[tuple[Path, str], np.nd
     found = {}
     for folder in (simulated.folder, many_atoms.folder):
         for entry in load_dataset(folder, "entries", split="train"):
-            table = load_dataset(folder, "atoms", split="train", filter=[("entry_id", "==", entry["entry_id"])])
+            labelled = [("entry_id", "==", entry["entry_id"]), ("state", "<", 255)]
+            table = load_dataset(folder, "atoms", split="train", filter=labelled)
             index = (np.array(table["xyz"]) - np.array(entry["origin_xyz"])) / np.array(entry["voxel_size_xyz"])
             found[folder, entry["entry_id"]] = index[:, ::-1]
     return found

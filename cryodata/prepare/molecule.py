@@ -1,0 +1,97 @@
+"""All atoms of a model: one alternative of each residue, what each is part of, and where in its residue it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from cryodata.core.entry import LabelPoints
+from cryodata.core.model import AtomicModel
+from cryodata.prepare.residues import best_variant, is_backbone, protein_rows
+
+HYDROGENS = ("H", "D")
+
+KIND_OF = {
+    "peptide": "protein",
+    "nucleic": "nucleic",
+    "saccharide": "glycan",
+    "branched": "glycan",
+    "ligand": "ligand",
+    "water": "water",
+}
+"kind of molecule by kind of entity; others are `other`"
+
+NO_IONS = ("H", "B", "C", "N", "O", "P", "S", "SI", "SE", "HE", "NE", "AR", "KR", "XE", "X", "")
+"elements that make no ion where they stand alone: pieces of larger molecules, and noble gases"
+
+BACKBONE_ATOMS = ("N", "CA", "C", "O", "OXT")
+
+PHOSPHATE = ("P", "OP1", "OP2", "OP3", "O1P", "O2P", "O3P")
+"atoms of a phosphate in the names of today and of old files; O3' and O5' are counted with the sugar"
+
+
+def molecule(model: AtomicModel) -> AtomicModel:
+    """All atoms of a model in the order of the file, one alternative of each residue.
+
+    Of a protein residue the alternative that `protein_residues` keeps; of anything else the residue name, then the
+    alternative location, of the highest summed occupancy, the first of equals; atoms without an alternative location
+    always belong.
+    """
+    protein = protein_rows(model)
+    others = np.flatnonzero(~np.isin(model.position, model.position[protein]))
+    rest = model.take(others)
+    kept = np.flatnonzero(best_variant(rest, rest.residue, np.ones(len(rest), dtype=np.bool_), rest.occupancy))
+    others, rest = others[kept], rest.take(kept)
+    located = rest.altloc != ""
+    others = others[~located | best_variant(rest, rest.altloc, located, rest.occupancy)]
+    return model.take(np.sort(np.concatenate([protein, others])))
+
+
+def named_points(model: AtomicModel) -> LabelPoints:
+    """What each atom is part of. Voxels and states are not known yet, nor Q-scores.
+
+    model: as `molecule` or `protein_residues` gives it, or several such merged.
+    """
+    count = len(model)
+    kind = kinds(model)
+    return LabelPoints(
+        model=model,
+        kind=kind,
+        part=parts(model, kind),
+        q_score=np.full(count, np.nan, dtype=np.float32),
+        voxel_zyx=np.zeros((count, 3), dtype=np.int32),
+        state=np.full(count, 255, dtype=np.uint8),
+        state_ca=np.full(count, 255, dtype=np.uint8),
+    )
+
+
+def kinds(model: AtomicModel) -> npt.NDArray[np.str_]:
+    """One of KINDS for each atom, (n,)."""
+    kind = np.full(len(model), "other", dtype="<U7")
+    for entity, name in KIND_OF.items():
+        kind[model.entity_kind == entity] = name
+    with_ca = np.isin(model.position, model.position[is_backbone(model, ("CA",))])
+    kind[(kind == "protein") & ~with_ca] = "other"
+    alone = np.bincount(model.position)[model.position] == 1
+    element = np.char.upper(model.element)
+    kind[(kind == "ligand") & alone & ~np.isin(element, NO_IONS)] = "ion"
+    return kind
+
+
+def parts(model: AtomicModel, kind: npt.NDArray[np.str_]) -> npt.NDArray[np.str_]:
+    """One of PARTS for each atom, (n,)."""
+    atom = model.atom
+    sugar = (np.char.find(atom, "'") >= 0) | (np.char.find(atom, "*") >= 0)
+    protein, nucleic = kind == "protein", kind == "nucleic"
+    return np.select(
+        [
+            np.isin(np.char.upper(model.element), HYDROGENS),
+            protein & np.isin(atom, BACKBONE_ATOMS),
+            protein,
+            nucleic & np.isin(atom, PHOSPHATE),
+            nucleic & sugar,
+            nucleic,
+        ],
+        ["hydrogen", "backbone", "sidechain", "phosphate", "sugar", "base"],
+        default="",
+    )
