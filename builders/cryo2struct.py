@@ -65,7 +65,7 @@ class Cryo2Struct:
     """The published dataset, rebuilt by the rules of its paper."""
 
     name = "cryo2struct"
-    recipes: Mapping[str, int] = {"published": 2}
+    recipes: Mapping[str, int] = {"published": 2, "released": 1, "refined": 1}
     reads: Mapping[str, tuple[str, ...]] = {name: recipe.reads for name, recipe in RECIPES.items()}
     parameters: Sequence[Parameter] = (
         Parameter("max_resolution", 4.0, number_or_none, False, "A; none takes maps of any and of unknown resolution"),
@@ -118,14 +118,14 @@ class Cryo2Struct:
         way, schema = RECIPES[recipe], self.schema(recipe, parameters)
         volume, header = read_map(entry.sources["map"], parameters["max_voxels"], SPACING)
         map_moments = checked_moments(volume, header)
-        fitted, told = fitted_models(entry, volume, header, map_moments)
+        fitted, told = fitted_models(entry, volume, header, map_moments, every_model=way.by_name)
         frame = max((item.frame for item in fitted), key=lambda item: item.fit)
         placed = Volume(volume.data, volume.voxel_size_xyz, frame.origin_xyz)
         fits = [fit(placed, item.ca_xyz, map_moments) for item in fitted]
         used = [fitted[number] for number in choose_models([item.ca_xyz for item in fitted], fits)]
         shift = checked_fit(placed, np.concatenate([item.ca_xyz for item in used]), frame, map_moments, parameters)
         methods, molecules = zip(*(atoms_of(item, parameters["secondary"], way.by_name) for item in used), strict=True)
-        verdicts = judged_assemblies(placed, map_moments, used) if parameters["assembly"] else []
+        verdicts = [] if way.by_name or not parameters["assembly"] else judged_assemblies(placed, map_moments, used)
         atoms, sequences = completed(used, molecules, verdicts)
         resampled = way.resample(placed, SPACING)
         density, measured = way.normalize(resampled.data, entry.contour_level)

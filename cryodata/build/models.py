@@ -17,7 +17,7 @@ from cryodata.formats.mrc_header import MapHeader
 from cryodata.formats.structure import read_structure
 from cryodata.prepare.assembly import Verdict, copied, judge
 from cryodata.prepare.merge import chain_names, merged
-from cryodata.prepare.molecule import molecule
+from cryodata.prepare.molecule import molecule, named_atoms
 from cryodata.prepare.quality import FrameFit, Moments, find_frame
 from cryodata.prepare.residues import is_backbone, protein_residues
 from cryodata.prepare.secondary import computed_secondary
@@ -42,17 +42,17 @@ class FittedModel:
 
 
 def fitted_models(
-    entry: Entry, volume: Volume, header: MapHeader, map_moments: Moments
+    entry: Entry, volume: Volume, header: MapHeader, map_moments: Moments, every_model: bool = False
 ) -> tuple[list[FittedModel], list[str]]:
     """The models that can be read and are protein; the others with the code of what is wrong. RejectedError if all are
-    wrong."""
+    wrong. every_model: of a file, read the models behind the first too."""
     fitted, wrong = [], {}
     for role in sorted(
         (role for role in entry.sources if role.startswith("model")), key=lambda role: (len(role), role)
     ):
         path = Path(entry.sources[role].path)
         try:
-            structure = read_structure(path)
+            structure = read_structure(path, every_model)
             residues = _checked_protein(structure, path.name)
         except RejectedError as error:
             wrong[role] = error
@@ -68,15 +68,27 @@ def fitted_models(
 def atoms_of(item: FittedModel, secondary: str, by_name: bool) -> tuple[str, AtomicModel]:
     """How secondary structure was found, and the atoms of the molecule with it.
 
-    secondary: `records` or `computed`. by_name: of each model in the file, as the published scripts take them.
+    secondary: `records` or `computed`. by_name: of every model in the file, as the published scripts take them; else
+    of the first, one alternative of each residue.
     """
-    atoms = molecule(item.structure.model)
-    if secondary == "records" and item.structure.has_secondary_records:
-        return "records", atoms
-    # secondary structure of each position, for all its atoms
-    by_position = np.zeros(int(atoms.position.max(initial=0)) + 1, dtype=np.uint8)
-    by_position[item.residues.position] = computed_secondary(item.residues)
-    return "computed", atoms.with_secondary(by_position[atoms.position])
+    structure = item.structure
+    models = (structure.model, *structure.others)
+    atoms = [named_atoms(model) for model in models] if by_name else [molecule(structure.model)]
+    if secondary == "records" and structure.has_secondary_records:
+        method = "records"
+    else:
+        method = "computed"
+        atoms = [_with_computed(*pair) for pair in zip(atoms, models, strict=False)]
+    same = {name: name for name in {*np.concatenate([model.chain for model in atoms]).tolist()}}
+    return method, merged(atoms, [same] * len(atoms))
+
+
+def _with_computed(atoms: AtomicModel, model: AtomicModel) -> AtomicModel:
+    """Computed secondary structure of each position, for all its atoms."""
+    residues = protein_residues(model)
+    by_position = np.zeros(int(model.position.max(initial=0)) + 1, dtype=np.uint8)
+    by_position[residues.position] = computed_secondary(residues)
+    return atoms.with_secondary(by_position[atoms.position])
 
 
 def _checked_protein(structure: Structure, file_name: str) -> AtomicModel:

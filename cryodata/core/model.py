@@ -148,3 +148,6 @@ class Structure:
 
     copies: tuple[ChainCopy, ...] = ()
     "what assembly 1 of the file adds to it"
+
+    others: tuple[AtomicModel, ...] = ()
+    "atoms of the models behind the first, where they were asked for"

@@ -31,8 +31,8 @@ def parent_of(name: str) -> str:
 
 
 def parents_of(structure: gemmi.Structure) -> dict[str, str]:
-    """Parent of each residue name in the first model; of one that gemmi does not know, what the file itself says
+    """Parent of each residue name of a file; of one that gemmi does not know, what the file itself says
     (MODRES, pdbx_struct_mod_residue) of its parent, if gemmi knows that."""
     told = {item.res_id.name: item.parent_comp_id for item in structure.mod_residues}
-    names = {residue.name for chain in structure[0] for residue in chain}
+    names = {residue.name for model in structure for chain in model for residue in chain}
     return {name: parent_of(name) or parent_of(told.get(name, "")) for name in sorted(names)}

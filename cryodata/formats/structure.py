@@ -52,28 +52,29 @@ def _largest(path: Path) -> int:
     return min(MAX_MODEL_BYTES, (64 << 20) + 200 * (path.stat().st_size if path.is_file() else 0))
 
 
-def read_structure(path: Path) -> Structure:
-    """Read the first model of a PDB or mmCIF file, gzip or plain; which of the two, the content says.
+def read_structure(path: Path, every_model: bool = False) -> Structure:
+    """Read the first model of a PDB or mmCIF file, gzip or plain, or every one; which of the two, the content says.
 
     Raises RejectedError `unreadable_model` if it can't be parsed or has no atoms.
     """
     structure = parse(path)
     try:
         kinds = kinds_by_subchain(structure)
-        secondary = secondary_from_records(structure)
-        model = _columns(structure, kinds, secondary)
+        secondary, parents = secondary_from_records(structure), parents_of(structure)
+        models = [_columns(item, kinds, secondary, parents) for item in (structure if every_model else (structure[0],))]
         sequences = tuple(_sequences(structure, kinds))
         copies = copies_of_assembly(structure)
     except UnicodeDecodeError:
         raise _unreadable(path, "names that are not ASCII or UTF-8") from None
     except ValueError as error:
         raise _unreadable(path, str(error)) from None
-    wrong = np.flatnonzero(~(np.abs(model.xyz) <= MAX_COORDINATE).all(axis=1))  # a NaN is not below
-    if len(wrong):
-        row = int(wrong[0])
-        found = "no number" if not np.isfinite(model.xyz[row]).all() else f"beyond {MAX_COORDINATE:,.0f} A"
-        raise _unreadable(path, f"atom {row + 1} has a coordinate that is {found}")
-    return Structure(model, sequences, secondary is not None, copies)
+    for model in models:
+        wrong = np.flatnonzero(~(np.abs(model.xyz) <= MAX_COORDINATE).all(axis=1))  # a NaN is not below
+        if len(wrong):
+            row = int(wrong[0])
+            found = "no number" if not np.isfinite(model.xyz[row]).all() else f"beyond {MAX_COORDINATE:,.0f} A"
+            raise _unreadable(path, f"atom {row + 1} has a coordinate that is {found}")
+    return Structure(models[0], sequences, secondary is not None, copies, tuple(models[1:]))
 
 
 def parse(path: Path) -> gemmi.Structure:
@@ -163,12 +164,14 @@ def _unreadable(path: Path, found: str) -> RejectedError:
     return RejectedError("unreadable_model", f"{shown(path)}: {found}")
 
 
-def _columns(structure: gemmi.Structure, kinds: dict[str, str], secondary: SecondaryByPlace | None) -> AtomicModel:
+def _columns(
+    model: gemmi.Model, kinds: dict[str, str], secondary: SecondaryByPlace | None, parents: dict[str, str]
+) -> AtomicModel:
     """One row per atom; a Python loop, about a microsecond an atom and column, because gemmi has no bulk access
     to sequence numbers. ValueError for a residue that can't be a row."""
     rows: list[tuple[object, ...]] = []
-    position, parents = -1, parents_of(structure)
-    for chain in structure[0]:
+    position = -1
+    for chain in model:
         place: tuple[object, ...] = ()
         for residue in chain:
             kind = kinds.get(residue.subchain, "unknown")

@@ -34,6 +34,32 @@ def normalize_published(density: npt.NDArray[np.float32]) -> tuple[npt.NDArray[n
     return density, divisor
 
 
+def normalize_released(density: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], float]:
+    """Divide by the 95th percentile of all voxels but exact zeros, negative ones too, and clip to [0, 1].
+
+    What the released scripts do. density: float32 (nz, ny, nx); it is overwritten. Returns the same array and the
+    percentile. Raises RejectedError `no_positive_percentile` where that is not above 0: the scripts turn such a map
+    inside out.
+    """
+    values = density[density != 0]
+    divisor = percentile_of(values, PERCENTILE) if len(values) else 0.0
+    if not np.float32(divisor) > 0:
+        found = f"the {PERCENTILE:g}th percentile of the non-zero voxels is {divisor:g}"
+        raise RejectedError("no_positive_percentile", f"{found}; expected a number above 0")
+    np.divide(density, np.float32(divisor), out=density)
+    np.clip(density, 0.0, 1.0, out=density)
+    return density, divisor
+
+
+def percentile_of(values: npt.NDArray[np.float32], percent: float) -> float:
+    """Percentile by linear interpolation, as `numpy.percentile` gives for float64. values: (n,), n > 0; reordered."""
+    place = percent / 100.0 * (len(values) - 1)
+    low = int(place)
+    high = min(low + 1, len(values) - 1)
+    values.partition((low, high))
+    return float(values[low]) + (float(values[high]) - float(values[low])) * (place - low)
+
+
 def pieces(values: npt.NDArray[np.float32]) -> Iterator[npt.NDArray[np.float32]]:
     """All values, flat, so many at a time that what is computed of them stays in the caches."""
     flat = values.reshape(-1)

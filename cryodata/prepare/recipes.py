@@ -11,7 +11,9 @@ import numpy.typing as npt
 from cryodata.core.schema import ArraySpec, FactSpec, Schema
 from cryodata.core.volume import Volume
 from cryodata.prepare.arrays import AMINO, ATOM, LABELS, SECONDARY
-from cryodata.prepare.normalize import normalize_published
+from cryodata.prepare.band_limited import resample_band_limited
+from cryodata.prepare.contour import normalize_refined
+from cryodata.prepare.normalize import normalize_published, normalize_released
 from cryodata.prepare.resample import resample
 
 FloatVolume = npt.NDArray[np.float32]
@@ -71,6 +73,17 @@ def _published(density: FloatVolume, contour: float | None) -> tuple[FloatVolume
     return density, {"percentile": percentile}
 
 
+def _released(density: FloatVolume, contour: float | None) -> tuple[FloatVolume, dict[str, object]]:
+    density, percentile = normalize_released(density)
+    return density, {"percentile": percentile}
+
+
+def _refined(density: FloatVolume, contour: float | None) -> tuple[FloatVolume, dict[str, object]]:
+    density, scale = normalize_refined(density, contour)
+    told = {"baseline": scale.low, "percentile": scale.high, "contour": scale.contour, "contour_source": scale.source}
+    return density, told
+
+
 PUBLISHED = Recipe(
     density="density / 95th percentile of the positive voxels, clipped",
     facts=(
@@ -83,4 +96,31 @@ PUBLISHED = Recipe(
     normalize=_published,
 )
 
-RECIPES: Mapping[str, Recipe] = {"published": PUBLISHED}
+RELEASED = replace(
+    PUBLISHED,
+    density="density / 95th percentile of the voxels that are not exactly 0, clipped",
+    facts=(
+        FactSpec("percentile", "float64", "95th percentile of the non-zero voxels after resampling, units of the map"),
+    ),
+    normalize=_released,
+    collisions="last",
+    by_name=True,
+)
+
+REFINED = Recipe(
+    density="(density - baseline) / (99.9th percentile inside the contour - baseline), clipped",
+    facts=(
+        FactSpec("percentile", "float64", "99.9th percentile of the voxels inside the contour, units of the map"),
+        FactSpec("baseline", "float64", "mean + sd / 2 of the voxels outside the contour, units of the map"),
+        FactSpec("contour", "float64", "contour that tells inside from outside, units of the map"),
+        FactSpec("contour_source", "string", "entry: recommended level; map: mean + 3 sd after resampling"),
+    ),
+    labels=tuple(LABELS.values()),
+    resample=resample_band_limited,
+    normalize=_refined,
+    voxel_rule="nearest",
+    by_parent=True,
+    reads=("contour_level",),
+)
+
+RECIPES: Mapping[str, Recipe] = {"published": PUBLISHED, "released": RELEASED, "refined": REFINED}

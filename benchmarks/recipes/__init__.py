@@ -1,0 +1,1 @@
+"""How the recipe `refined` was chosen."""
