@@ -18,6 +18,7 @@ from cryodata.build.receipts import Receipt, read_atoms, read_subgrids
 from cryodata.build.work import BOX, CORE
 from cryodata.core.entry import Entry, Rejection, is_content
 from cryodata.core.layout import FileDigest, tables_path, tree_digest, version_key
+from cryodata.core.leakage import Leakage
 from cryodata.core.schema import Schema
 from cryodata.core.splits import DEFAULT_SCHEME, SCHEMES, resolution_bin, split_names
 from cryodata.formats.manifest import (
@@ -44,6 +45,9 @@ from cryodata.formats.versions import open_version
 VOLUMES_PER_GROUP = 64
 "volumes whose sub-grids share a row group"
 
+INHERITED = ("resolution", "sequence")
+"schemes whose units keep the split that they had in the parent version; the others follow from the id"
+
 VOLUMES_PER_FILE = 1024
 "volumes whose rows share a table file"
 
@@ -57,6 +61,9 @@ class Finished:
 
     rejected: Sequence[Rejection]
     "sorted by entry id"
+
+    leakage: Sequence[Leakage] = ()
+    "what each scheme of splits lets through, as the card tells it"
 
 
 def gather(accepted: Iterable[tuple[Entry, Receipt]], rejected: Iterable[Rejection]) -> Finished:
@@ -74,8 +81,8 @@ def gather(accepted: Iterable[tuple[Entry, Receipt]], rejected: Iterable[Rejecti
     return Finished(kept, sorted(refused, key=lambda item: item.entry_id))
 
 
-def parent_splits(root: Path, name: str, version: str, wanted: str) -> tuple[str | None, dict[str, str]]:
-    """The parent version and the split of each of its units. wanted: auto, none or a version."""
+def parent_splits(root: Path, name: str, version: str, wanted: str) -> tuple[str | None, dict[str, dict[str, str]]]:
+    """The parent version and the split of each of its units by scheme. wanted: auto, none or a version."""
     versions = list_versions(root / name)
     parent = wanted
     if wanted == "auto" and version in versions:  # built before: the same parent gives the same bytes
@@ -85,10 +92,14 @@ def parent_splits(root: Path, name: str, version: str, wanted: str) -> tuple[str
     if parent == "none":
         return None, {}
     opened = open_version(root, name, parent)
-    table = read_table(opened.table("entries.parquet"), columns=["entry_id", "emdb_id", "split_resolution"])
-    rows = table.to_pylist()
-    by_entry = {row["entry_id"]: row["split_resolution"] for row in rows}
-    return parent, by_entry | {row["emdb_id"]: row["split_resolution"] for row in rows if row["emdb_id"]}
+    schemes = [scheme for scheme in INHERITED if scheme in opened.manifest.schemes]
+    columns = ["entry_id", "emdb_id", *(f"split_{scheme}" for scheme in schemes)]
+    rows = read_table(opened.table("entries.parquet"), columns=columns).to_pylist()
+    return parent, {
+        scheme: {row["entry_id"]: row[f"split_{scheme}"] for row in rows}
+        | {row["emdb_id"]: row[f"split_{scheme}"] for row in rows if row["emdb_id"]}
+        for scheme in schemes
+    }
 
 
 def write_version(
@@ -128,7 +139,7 @@ def write_version(
         files={},
         license=builder.license_of([entry for entry, _ in finished.accepted]),
     )
-    describe(made, folder, manifest, entries)
+    describe(made, folder, manifest, entries, finished.leakage)
     digests = [file_digest(path, path.name) for path in sorted(made.iterdir())]
     tables = tables_path(tree_digest(digests))
     objects = [(f"{tables}/{path}", size, sha256) for path, size, sha256 in digests]

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, Protocol, runtime_checkable
 
 from cryodata.core.entry import Entry, Sample
-from cryodata.core.parameters import Parameter, count, number, text
+from cryodata.core.parameters import Parameter, count, number, one_of, text
 from cryodata.core.schema import Schema
 from cryodata.errors import UsageError
 
@@ -24,6 +24,14 @@ SELECTION = (
     Parameter("seed", 0, count, False, "seed of the splits"),
     Parameter("splits", "", text, False, "CSV file with columns id,split; an id is an entry or an archive id"),
     Parameter("parent", "auto", text, False, "version whose units keep their split: auto (highest), none, or 1.2.3"),
+    Parameter(
+        "promiscuous",
+        "auto",
+        one_of("auto", "join", "share"),
+        False,
+        "splits by sequence: join keeps entries together that share any chain, share only those that share a tenth of "
+        "the smaller one; auto: join below 1,000 entries",
+    ),
 )
 "settings that every builder takes; none of them changes a volume"
 

@@ -10,18 +10,20 @@ from contextlib import closing
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
-from cryodata.build.assemble import gather, write_version
+from cryodata.build.assemble import Finished, gather, write_version
 from cryodata.build.disk import check_disk
 from cryodata.build.fetch import discard_models
 from cryodata.build.identify import Job
+from cryodata.build.kinship.splits import Rules, measured, split_by_sequence, telling
 from cryodata.build.provenance import provenance_path, write_provenance
 from cryodata.build.receipts import Receipt, clear_failure, read_receipt, write_failure
-from cryodata.build.request import Request, prepare
-from cryodata.build.run import Say, run
+from cryodata.build.request import Prepared, Request, prepare
+from cryodata.build.run import Say, available_cores, run
 from cryodata.build.work import UNFINISHED, Outcome
 from cryodata.build.workspace import remove_stale, temporary_folder
 from cryodata.core.entry import Entry, Rejection
-from cryodata.core.splits import assign
+from cryodata.core.leakage import Leakage
+from cryodata.core.splits import SCHEMES, assign
 from cryodata.errors import CryodataError, UsageError
 from cryodata.formats.latest import point_latest
 from cryodata.formats.manifest import Manifest
@@ -76,8 +78,8 @@ def build(request: Request, observe: Observe = lambda total, outcome: None, say:
         if not request.keep_raw:
             discard_models(known.admitted, {key for key, outcome in outcomes.items() if outcome.digest})
         finished = gather(*_collect(folder, known.admitted, outcomes, known.refused))
-        accepted = [entry for entry, _ in finished.accepted]
-        splits = assign(accepted, seed=job.parameters["seed"], listed=known.listed, parent=known.units)
+        splits, leakage = _splits(known, finished, request, temporary, say)
+        finished = replace(finished, leakage=leakage)
         manifest, created = write_version(job, builder, folder.name, version, finished, known.parent, splits, temporary)
         point_latest(folder, temporary / "latest")
         if created or not provenance_path(folder, version).exists():
@@ -128,6 +130,20 @@ def _work(
         raise
     with path.open(encoding="utf-8") as journal:
         return {outcome.entry_id: outcome for outcome in (Outcome(*json.loads(line)) for line in journal)}
+
+
+def _splits(
+    known: Prepared, finished: Finished, request: Request, temporary: Path, say: Say
+) -> tuple[dict[str, dict[str, str]], list[Leakage]]:
+    """Split of each accepted entry under every scheme, and what these let through."""
+    parameters, entries = known.job.parameters, [entry for entry, _ in finished.accepted]
+    others = assign(entries, seed=parameters["seed"], listed=known.listed, parent=known.units.get("resolution"))
+    rules = Rules(parameters["seed"], parameters["promiscuous"], known.listed, known.units.get("sequence", {}))
+    told = [(entry, receipt.content["sequences"]) for entry, receipt in finished.accepted]
+    folder, hands = Path(known.job.folder), min(available_cores(), request.crew.workers or 1)
+    by_sequence, proteins, pairs = split_by_sequence(told, rules, folder, temporary, hands, telling(say))
+    splits = {scheme: {**others, "sequence": by_sequence}[scheme] for scheme in SCHEMES}
+    return splits, measured(splits, proteins, pairs)
 
 
 def _check_finished(outcomes: Mapping[str, Outcome]) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 
+from cryodata.core.leakage import Leakage
 from cryodata.formats.card import render_card
 from cryodata.formats.citation import render_citation
 from cryodata.formats.croissant import render_croissant
@@ -17,13 +20,13 @@ from cryodata.formats.versions import open_version
 FILES = ("README.md", "croissant.json", "CITATION.cff")
 
 
-def describe(made: Path, folder: Path, manifest: Manifest, entries: pa.Table) -> None:
+def describe(made: Path, folder: Path, manifest: Manifest, entries: pa.Table, leakage: Sequence[Leakage] = ()) -> None:
     """Write these files beside the tables in `made`. folder: of the dataset, where the parent version is."""
     tables = [file_digest(path, path.name) for path in sorted(made.iterdir())]
     changes = _changes(made, folder, manifest, entries)
     names = [path for path, *_ in tables]
     texts = (
-        render_card(manifest, summarize(entries, manifest.schema), changes, names),
+        render_card(manifest, replace(summarize(entries, manifest.schema), leakage=leakage), changes, names),
         render_croissant(manifest, tables, entries.schema),
         render_citation(manifest),
     )

@@ -77,7 +77,8 @@ def read_receipt(folder: Path, entry: Entry, digest: str, hashed: bool) -> Recei
         whole = whole and all(
             file_digest(_table_path(folder, digest, name), name)[2] == content["tables"][name] for name in TABLES
         )
-        return receipt if whole and content.keys() >= REQUIRED else None
+        told = content.keys() >= REQUIRED and all("alignment" in item for item in content["sequences"])
+        return receipt if whole and told else None
     # whatever somebody made of it: the entry is worked on again
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

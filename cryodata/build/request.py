@@ -18,7 +18,7 @@ from cryodata.build.workspace import remove_stale
 from cryodata.core.entry import Entry, Rejection
 from cryodata.core.layout import DATASET_NAME, version_key
 from cryodata.core.parameters import resolve
-from cryodata.core.splits import assign
+from cryodata.core.splits import fixed_splits
 from cryodata.errors import UsageError
 from cryodata.formats.manifest import Manifest, list_versions, next_version
 from cryodata.formats.tables import reserved_columns
@@ -77,7 +77,8 @@ class Prepared:
     refused: Sequence[Rejection]
     listed: Mapping[str, str]
     parent: str | None
-    units: Mapping[str, str]
+    units: Mapping[str, Mapping[str, str]]
+    "split of each unit of the parent version, by scheme"
 
 
 def prepare(request: Request) -> Prepared:
@@ -93,7 +94,7 @@ def prepare(request: Request) -> Prepared:
     entries = select(listing, request.ids, request.limit, job.parameters)
     admitted, refused = admit(builder, entries, job.parameters)
     parent, units = parent_splits(request.root, folder.name, version, job.parameters["parent"])
-    assign(admitted, seed=job.parameters["seed"], listed=listed, parent=units)  # refuses a bad list before the work
+    fixed_splits(admitted, listed, {})  # refuses a bad list before the work
     return Prepared(builder, job, version, entries, admitted, refused, listed, parent, units)
 
 

@@ -13,7 +13,7 @@ from cryodata.core.entry import is_content
 from cryodata.core.layout import FileDigest, tree_digest
 from cryodata.errors import DatasetError
 from cryodata.formats.row_groups import table_rows
-from cryodata.formats.tables import ATOMS, ENTRY_COLUMNS, OBJECTS, SUBGRIDS, check_objects, file_digest, read_table
+from cryodata.formats.tables import ATOMS, OBJECTS, SUBGRIDS, check_objects, file_digest, read_table, required_columns
 from cryodata.formats.versions import DatasetVersion
 
 Objects = Mapping[str, tuple[int, str]]
@@ -47,7 +47,8 @@ def read_objects(opened: DatasetVersion) -> dict[str, tuple[int, str]]:
 def check_counts(opened: DatasetVersion, entries: pa.Table, rejected: pa.Table, faults: list[str]) -> None:
     """Counts of the manifest, ids and duplicates, held against the tables."""
     manifest, counts = opened.manifest, opened.manifest.counts
-    missing = [name for name, _ in ENTRY_COLUMNS if name not in entries.schema.names]
+    schemes = (f"split_{scheme}" for scheme in manifest.schemes)
+    missing = [name for name in (*required_columns(), *schemes) if name not in entries.schema.names]
     missing += [fact.name for fact in manifest.schema.facts if fact.name not in entries.schema.names]
     if missing:
         raise DatasetError(f"entries.parquet: no column {', '.join(missing)}; expected it by the schema")

@@ -6,7 +6,7 @@ import errno
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -190,10 +190,7 @@ def _store(
             {"role": role, "sha256": source.sha256, "bytes": source.size}
             for role, source in sorted(entry.sources.items())
         ],
-        "sequences": [
-            {"chain": item.chain, "kind": item.kind, "modelled": item.modelled, "full": item.full}
-            for item in sample.sequences
-        ],
+        "sequences": [asdict(item) for item in sample.sequences],
         "label_counts": label_counts(sample, schema),
         "facts": dict(sample.facts),
     }

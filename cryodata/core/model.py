@@ -132,6 +132,9 @@ class ChainSequence:
     full: str
     "residues of the molecule in the experiment (SEQRES, entity_poly_seq); empty if the file does not say"
 
+    alignment: str = ""
+    "runs of residues that both have (M), `full` alone (I) or `modelled` alone (D): 12I230M; empty without `full`"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Structure:

@@ -12,7 +12,7 @@ TRAIN, VALIDATION, TEST, UNASSIGNED = "train", "validation", "test", "unassigned
 SPLITS = (TRAIN, VALIDATION, TEST, UNASSIGNED)
 "every split has its files, even when it is empty"
 
-SCHEMES = ("resolution", "id")
+SCHEMES = ("resolution", "sequence", "id")
 DEFAULT_SCHEME = "resolution"
 
 VALIDATION_SHARE = 0.10
@@ -61,21 +61,28 @@ def assign(
     listed: Mapping[str, str] | None = None,
     parent: Mapping[str, str] | None = None,
 ) -> dict[str, dict[str, str]]:
-    """Split of each entry under every scheme: {scheme: {entry_id: split}}.
+    """Split of each entry under the schemes that look at no sequence: {scheme: {entry_id: split}}.
 
     entries: accepted entries. listed: split of an entry id or unit, from a user's file; it wins over the
     `split` of an entry, which wins over `parent` (split of each unit in the parent version), which wins over
     the seeded hash. Raises SourceError if two rows of one unit ask for different splits.
     """
-    wished = _wishes(entries, listed or {})
-    by_unit = {**(parent or {}), **wished}
+    fixed = fixed_splits(entries, listed or {}, parent or {})
     resolution = {
-        entry.entry_id: by_unit.get(entry.unit)
-        or by_unit.get(entry.entry_id)  # it had no archive id in the parent
+        entry.entry_id: fixed.get(entry.unit)
         or (VALIDATION if fraction_of(entry.unit, seed) < VALIDATION_SHARE else TRAIN)
         for entry in entries
     }
     return {"resolution": resolution, "id": {entry.entry_id: id_fold(entry.emdb_id) for entry in entries}}
+
+
+def fixed_splits(entries: Sequence[Entry], listed: Mapping[str, str], parent: Mapping[str, str]) -> dict[str, str]:
+    """Units whose split stands, whatever the scheme would say: by a list, by the source, by the parent version, in this
+    order. Raises as `assign` does."""
+    by_unit = {**parent, **_wishes(entries, listed)}
+    # an entry may have had no archive id in the parent
+    found = {entry.unit: by_unit.get(entry.unit) or by_unit.get(entry.entry_id, "") for entry in entries}
+    return {unit: split for unit, split in found.items() if split}
 
 
 def _wishes(entries: Iterable[Entry], listed: Mapping[str, str]) -> dict[str, str]:

@@ -11,7 +11,8 @@ from cryodata.core.calphas import CAlphas, Crystal
 from cryodata.errors import RejectedError
 from cryodata.formats.inflate import shown
 from cryodata.formats.records import place_of
-from cryodata.formats.structure import MAX_COORDINATE, MAX_NAME, kinds_by_subchain, one_letter, parse
+from cryodata.formats.sequences import one_letter
+from cryodata.formats.structure import MAX_COORDINATE, MAX_NAME, kinds_by_subchain, parse
 
 MIN_SPACING = 10.0
 "A between faces of a unit cell; the smallest protein crystals have about 15, a cell of 1 A means `no crystal`"

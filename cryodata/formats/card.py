@@ -9,6 +9,7 @@ from string import Template
 from typing import Any
 
 from cryodata.core.layout import FORMAT_VERSION
+from cryodata.core.leakage import LEVELS, Leakage
 from cryodata.core.schema import ArraySpec
 from cryodata.formats.citation import PACKAGE, UNKNOWN, bibtex, origin_of
 from cryodata.formats.column_texts import ATOM_TEXTS, OBJECT_TEXTS, REJECTED_TEXTS, SUBGRID_TEXTS, entry_texts
@@ -64,6 +65,7 @@ def render_card(manifest: Manifest, summary: Summary, changes: Changes | None, f
         core=manifest.core,
         entries=f"{counts['entries']:,}",
         splits=splits_table(summary),
+        leakage=leakage_table(summary.leakage),
         rejected=tally(counts["rejected"]),
         voxels=f"{counts['voxels']:,}",
         volume_bytes=f"{counts['volume_bytes'] / 1e6:,.1f} MB",
@@ -99,6 +101,31 @@ def splits_table(summary: Summary) -> str:
         for split, counts in sorted(summary.by_split.items())
     ]
     return _table(["split", *bins, "all"], rows) if rows else "No entries."
+
+
+def leakage_table(leakage: Sequence[Leakage]) -> str:
+    """What each scheme lets through, a row for each split that is held out."""
+    rows = [
+        [
+            item.scheme,
+            held.split,
+            f"{held.entries:,}",
+            f"{held.residues:,}",
+            *(f"{held.share(level):.1%}" for level in LEVELS),
+            str(len(held.same_archive)),
+        ]
+        for item in leakage
+        for held in item.held
+    ]
+    head = [
+        "scheme",
+        "held out",
+        "entries",
+        "residues",
+        *(f"above {level:.0%}" for level in LEVELS),
+        "ids on both sides",
+    ]
+    return _table(head, rows) if rows else "Nothing is held out."
 
 
 def tally(counts: Mapping[str, Any]) -> str:

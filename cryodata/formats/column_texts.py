@@ -21,7 +21,10 @@ ENTRY_TEXTS = {
     "volume_bytes": "bytes of the volume on disk",
     "recipe_digest": "sha256 over the recipe, its settings and the sources",
     "source_sha256": "each source: role, sha256 and bytes after decompression",
-    "sequences": "each polymer chain: name, kind, residues in the model, full sequence",
+    "sequences": (
+        "each polymer chain: name, kind, residues in the model, full sequence, and how they are aligned: runs of "
+        "residues that both have (M), the full sequence alone (I), the model alone (D)"
+    ),
     "label_counts": "each label class: atoms in the model = written + lost to another atom + outside the map",
 }
 "columns of the entries table that every dataset has"

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import gemmi
 import numpy as np
 
-from cryodata.core.model import COIL, AtomicModel, ChainSequence, Structure
+from cryodata.core.model import COIL, AtomicModel, Structure
 from cryodata.errors import RejectedError
 from cryodata.formats.assembly import copies_of_assembly
 from cryodata.formats.components import is_sugar, parents_of
 from cryodata.formats.inflate import inflated_bytes, inflated_digest, shown
 from cryodata.formats.records import SecondaryByPlace, place_of, secondary_from_records
+from cryodata.formats.sequences import sequences_of
 
 MAX_MODEL_BYTES = 1 << 30
 "decompressed bytes; the largest models in the PDB (whole capsids) are a few hundred megabytes"
@@ -62,7 +62,7 @@ def read_structure(path: Path, every_model: bool = False) -> Structure:
         kinds = kinds_by_subchain(structure)
         secondary, parents = secondary_from_records(structure), parents_of(structure)
         models = [_columns(item, kinds, secondary, parents) for item in (structure if every_model else (structure[0],))]
-        sequences = tuple(_sequences(structure, kinds))
+        sequences = tuple(sequences_of(structure, kinds))
         copies = copies_of_assembly(structure)
     except UnicodeDecodeError:
         raise _unreadable(path, "names that are not ASCII or UTF-8") from None
@@ -217,24 +217,3 @@ def _columns(
         secondary=np.array(sse, dtype=np.uint8),
         parent=np.array(parent, dtype=np.str_),
     )
-
-
-def _sequences(structure: gemmi.Structure, kinds: dict[str, str]) -> Iterable[ChainSequence]:
-    for chain in structure[0]:
-        polymer = chain.get_polymer()
-        if not len(polymer):
-            continue
-        entity = structure.get_entity_of(polymer)
-        full = entity.full_sequence if entity is not None else []
-        yield ChainSequence(
-            chain=chain.name,
-            kind=kinds.get(polymer.subchain_id(), "unknown"),
-            modelled=one_letter([residue.name for residue in polymer.first_conformer()]),
-            full=one_letter([gemmi.Entity.first_mon(item) for item in full]),
-        )
-
-
-def one_letter(names: list[str]) -> str:
-    """One letter a residue; a modified one by its parent (gemmi's table, lower case there), X if it has none."""
-    letters = [gemmi.find_tabulated_residue(name).one_letter_code.upper().strip() for name in names]
-    return "".join(letter or "X" for letter in letters)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from cryodata.core.leakage import Leakage
 from cryodata.core.schema import Schema
 from cryodata.core.splits import DEFAULT_SCHEME
 
@@ -49,6 +50,9 @@ class Summary:
 
     facts: Mapping[str, str]
     "what the builder measured: least / median / most of numbers, the most frequent texts"
+
+    leakage: Sequence[Leakage] = ()
+    "what each scheme of splits lets through, where it was measured"
 
 
 def summarize(entries: pa.Table, schema: Schema) -> Summary:

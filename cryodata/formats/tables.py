@@ -67,7 +67,7 @@ SUBGRIDS = pa.schema(
 REJECTED = pa.schema([(name, pa.string()) for name in ("entry_id", "code", "message")])
 OBJECTS = pa.schema([("path", pa.string()), ("bytes", pa.int64()), ("sha256", pa.string())])
 
-_SEQUENCE = pa.struct([("chain", pa.string()), ("kind", pa.string()), ("modelled", pa.string()), ("full", pa.string())])
+_SEQUENCE = pa.struct([(name, pa.string()) for name in ("chain", "kind", "modelled", "full", "alignment")])
 _COUNT = pa.struct(
     [("label", pa.string()), ("name", pa.string())]
     + [(name, pa.int64()) for name in ("model", "written", "lost", "outside")]
@@ -95,6 +95,12 @@ ENTRY_COLUMNS = (
 )
 "columns of the entries table that every dataset has; facts of the builder and archive metadata follow"
 
+_FORMER = {
+    "split_sequence": (),
+    "sequences": (pa.list_(pa.struct([field for field in _SEQUENCE if field.name != "alignment"])),),
+}
+"columns that datasets of format 1 made before they came lack, or have of another type"
+
 MAX_ENTRIES, MAX_AXIS, MAX_VOXELS = 10**6, 2**15, 2**33
 "bounds of what is believed of a dataset: the archive has 60,000 maps, the largest of some 10^9 voxels"
 
@@ -117,11 +123,18 @@ def reserved_columns(schema: Schema) -> frozenset[str]:
     return frozenset(entries_schema(schema, ()).names)
 
 
+def required_columns() -> list[str]:
+    """Columns of the entries table without which no dataset of this format is."""
+    return [name for name, _ in ENTRY_COLUMNS if _FORMER.get(name) != ()]
+
+
 def check_entries(table: pa.Table, where: str) -> pa.Table:
     """The entries table of a dataset as readers need it. Raises DatasetError for missing or other columns, missing
     values, shapes and places that no volume has."""
     for name, kind in ENTRY_COLUMNS:
-        if name not in table.schema.names or table.schema.field(name).type != kind:
+        if name not in required_columns() and name not in table.schema.names:
+            continue
+        if name not in table.schema.names or table.schema.field(name).type not in (kind, *_FORMER.get(name, ())):
             raise DatasetError(f"{where}: column {name} is missing or of another type; expected {kind}")
     needed = ("entry_id", "shape_zyx", "voxel_size_xyz", "origin_xyz", "n_subgrids", "volume", "volume_bytes")
     empty = [name for name in needed if table[name].null_count]

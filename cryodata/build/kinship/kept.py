@@ -1,0 +1,82 @@
+"""Pairs that were found before, beside the receipts: a next version aligns only what is new. Never published."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from cryodata.build.kinship.pairs import Pairs, method, similar_pairs
+from cryodata.core.layout import canonical_json
+from cryodata.errors import DatasetError
+from cryodata.formats.tables import read_table, write_table
+from cryodata.prepare.alignment import Criterion
+
+FOLDER = "receipts/alignments"
+
+REVISION = 1
+"raised whenever other pairs are found in the same sequences"
+
+WORTH = 500
+"sequences from which on pairs are kept: fewer take seconds"
+
+COLUMNS = ("one", "other", "score", "identity")
+_PAIRS = pa.schema([("one", pa.int32()), ("other", pa.int32()), ("score", pa.int32()), ("identity", pa.float64())])
+
+
+def all_pairs(
+    folder: Path | None,
+    temporary: Path | None,
+    sequences: Sequence[str],
+    hands: int = 1,
+    observe: Callable[[int, int], None] = lambda done, total: None,
+) -> Pairs:
+    """Pairs of sequences that are alike by the criterion of the splits, those that an earlier run found among them.
+
+    folder: of the dataset, None to look up nothing. temporary: a folder on the same disk to write what was found; None
+    to write nothing. The result is the same with and without what is kept.
+    """
+    digests = [hashlib.sha256(sequence.encode()).hexdigest()[:32] for sequence in sequences]
+    known = _read(folder, method(len(sequences))) if folder is not None else ({}, [])
+    fresh = [number for number, digest in enumerate(digests) if digest not in known[0]]
+    now = {digest: number for number, digest in enumerate(digests)}
+    place = {at: now[digest] for digest, at in known[0].items() if digest in now}
+    kept = [(place[a], place[b], score, same) for a, b, score, same in known[1] if a in place and b in place]
+    found = similar_pairs(sequences, Criterion(), hands, fresh, observe) if fresh else Pairs.of([])
+    pairs = Pairs.of([*kept, *found.rows()])
+    if folder is not None and temporary is not None and fresh and len(sequences) >= WORTH:
+        _write(folder, temporary, digests, pairs)
+    return pairs
+
+
+def _read(folder: Path, how: str) -> tuple[dict[str, int], list[tuple[int, int, int, float]]]:
+    """Number of each sequence that was compared, by its hash, and the pairs; nothing if they were found otherwise."""
+    try:
+        table = read_table(folder / FOLDER / f"{how}.parquet")
+        said = table.schema.metadata[b"cryodata"].decode("ascii").split()
+        if said[0] != _way() or table.schema.remove_metadata() != _PAIRS:
+            return {}, []
+        pairs = Pairs(*(np.asarray(table[name].combine_chunks()) for name in COLUMNS))
+    except (DatasetError, KeyError, TypeError, IndexError, UnicodeDecodeError):  # nothing there, or nothing of ours
+        return {}, []
+    return {digest: number for number, digest in enumerate(said[1:])}, pairs.rows()
+
+
+def _write(folder: Path, temporary: Path, digests: Sequence[str], pairs: Pairs) -> None:
+    said = {"cryodata": " ".join([_way(), *digests])}
+    table = pa.table({name: getattr(pairs, name) for name in COLUMNS}, schema=_PAIRS.with_metadata(said))
+    path = folder / FOLDER / f"{method(len(digests))}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_table(temporary / "pairs", table)
+    os.replace(temporary / "pairs", path)
+
+
+def _way() -> str:
+    """Hash of how pairs are found."""
+    rule = Criterion()
+    said = {"revision": REVISION, "identity": rule.identity, "coverage": rule.coverage, "score": rule.score}
+    return hashlib.sha256(canonical_json(said)).hexdigest()[:32]
