@@ -15,6 +15,7 @@ from cryodata.cli_build import DONE, FAILED, build
 from cryodata.cli_doors import export, serve
 from cryodata.cli_evaluate import baseline, evaluate
 from cryodata.cli_publish import diff, publish, pull
+from cryodata.cli_splits import sequences, splits
 from cryodata.cli_trace import trace
 from cryodata.cli_train import predict, train
 from cryodata.console import MAX_ROWS, Console
@@ -43,6 +44,8 @@ def app() -> None:
 
 
 for command in (build, publish, pull, diff, serve, export, evaluate, trace, train, predict, baseline):
+    app.add_command(command)
+for command in (splits, sequences):
     app.add_command(command)
 
 

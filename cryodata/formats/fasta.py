@@ -1,14 +1,18 @@
-"""Sequences of chains from FASTA files."""
+"""Sequences of chains from FASTA files, and to them."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from cryodata.errors import UsageError
 
 MAX_BYTES = 64 << 20
 "of a FASTA file; the longest protein chain has 35,000 residues"
+
+WIDTH = 60
+"letters of a line"
 
 
 def read_fasta(path: Path) -> list[tuple[str, str]]:
@@ -54,3 +58,12 @@ def _names(header: str) -> list[str]:
         return [re.sub(r"^.*\[auth (.+)\]$", r"\1", word) for word in words if word]
     words = re.split(r"[\s|]", header.strip(), maxsplit=1)
     return [words[0] or "A"]
+
+
+def fasta_text(records: Iterable[tuple[str, str]]) -> str:
+    """A FASTA file of headers and sequences, 60 letters a line."""
+    lines = []
+    for header, sequence in records:
+        lines.append(f">{header}")
+        lines += [sequence[at : at + WIDTH] for at in range(0, len(sequence), WIDTH)]
+    return "\n".join([*lines, ""])
