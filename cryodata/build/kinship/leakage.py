@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from cryodata.build.kinship.edges import alike_to_itself
 from cryodata.build.kinship.pairs import Pairs
-from cryodata.build.kinship.units import Chain, Proteins, alike_to_itself
+from cryodata.build.kinship.units import Chain, Proteins
 from cryodata.core.leakage import LEVELS, Held, Leakage, LeakedChain
 from cryodata.core.splits import TEST, TRAIN, UNASSIGNED, VALIDATION
 from cryodata.prepare.alignment import Criterion, score_beyond_chance

@@ -70,13 +70,14 @@ def similar_pairs(
     hands: int = 1,
     fresh: Sequence[int] | None = None,
     observe: Observe = lambda done, total: None,
+    exact: int = EXACT,
 ) -> Pairs:
     """Pairs of different sequences that meet a criterion.
 
     sequences: all different, of LETTERS. hands: threads; alignments run beside each other. fresh: only pairs with at
-    least one of these; all if not given.
+    least one of these; all if not given. exact: up to so many sequences every pair is aligned.
     """
-    index = WordIndex(sequences) if len(sequences) > EXACT else None
+    index = WordIndex(sequences) if len(sequences) > exact else None
     mine = list(range(len(sequences))) if fresh is None else sorted(fresh)
     place = np.full(len(sequences), len(sequences), dtype=np.int64)  # the others are behind all that are asked for
     place[mine] = mine

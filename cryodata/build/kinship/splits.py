@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cryodata.build.kinship.edges import unit_edges
 from cryodata.build.kinship.kept import all_pairs
 from cryodata.build.kinship.leakage import measure
 from cryodata.build.kinship.pairs import Observe, Pairs
-from cryodata.build.kinship.units import MANY, Proteins, criterion_of, rule_of, unit_edges
+from cryodata.build.kinship.units import MANY, Proteins, criterion_of, rule_of
 from cryodata.core.components import split_components
 from cryodata.core.entry import Entry
 from cryodata.core.leakage import Leakage
