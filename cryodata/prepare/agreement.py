@@ -29,9 +29,6 @@ SPACING_PER_RESOLUTION = 0.25
 LEAST_SPACING = 0.5
 "A"
 
-PIECE = 1 << 18
-"voxels that are correlated at a time"
-
 SCALES = np.linspace(0.95, 1.05, 21)
 "voxel sizes that are tried, as a share of the one in the header"
 
@@ -107,18 +104,21 @@ def correlation_in_mask(volume: Volume, model: AtomicModel, resolution: float) -
     files hold other figures in their place. resolution: A.
     """
     radius = max(MASK_RADIUS, MASK_PER_RESOLUTION * resolution)
-    spacing = max(LEAST_SPACING, SPACING_PER_RESOLUTION * resolution)
-    plain = replace(model, b_factor=np.ones(len(model), np.float32), occupancy=np.ones(len(model), np.float32))
-    expected = density_of(plain, resolution=resolution, voxel_size=spacing, margin=radius + 2 * spacing)
+    model = model.take(within_reach(volume, model.xyz, radius))
+    if not len(model):
+        return None
+    expected = _expected(volume, model, resolution, radius)
     low, mask = near_atoms(volume, model.xyz, radius)
-    flat = np.flatnonzero(mask)
-    sums = np.zeros(6)
-    for first in range(0, len(flat), PIECE):
-        index = np.stack(np.unravel_index(flat[first : first + PIECE], mask.shape), axis=1) + low
+    sums, offset, other = np.zeros(6), 0.0, 0.0
+    for z, plane in enumerate(mask):
+        y, x = np.nonzero(plane)
+        if not len(y):
+            continue
+        index = np.stack([np.full(len(y), z), y, x], axis=1) + low
         there = volume.data[tuple(index.T)].astype(np.float64)
         wanted = sample_trilinear(expected.data, expected.index_of(volume.position_of(index)))
-        if not first:  # sums about the first means lose no digits
-            offset, other = there.mean(), wanted.mean()
+        if not sums[0]:  # sums about the means of one plane lose no digits
+            offset, other = float(there.mean()), float(wanted.mean())
         there, wanted = there - offset, wanted - other
         sums += [len(there), there.sum(), wanted.sum(), there @ there, wanted @ wanted, there @ wanted]
     count, here, simulated, here2, simulated2, product = sums
@@ -126,6 +126,21 @@ def correlation_in_mask(volume: Volume, model: AtomicModel, resolution: float) -
         return None
     spread = (here2 - here * here / count) * (simulated2 - simulated * simulated / count)
     return float((product - here * simulated / count) / np.sqrt(spread)) if spread > 0 else None
+
+
+def _expected(volume: Volume, model: AtomicModel, resolution: float, radius: float) -> Volume:
+    """What the atoms would give at the resolution, on a grid of at most half as many points as the map has."""
+    edges = np.ptp(model.xyz, axis=0) + 4 * radius
+    most = float(np.cbrt(np.prod(edges) * 2 / volume.data.size))
+    spacing = max(LEAST_SPACING, SPACING_PER_RESOLUTION * resolution, most)
+    plain = replace(model, b_factor=np.ones(len(model), np.float32), occupancy=np.ones(len(model), np.float32))
+    return density_of(plain, resolution=resolution, voxel_size=spacing, margin=radius + 2 * spacing)
+
+
+def within_reach(volume: Volume, xyz: FloatArray, reach: float) -> npt.NDArray[np.bool_]:
+    """Which atoms lie in the map or less than `reach` A beside it, bool (n,)."""
+    index, margin = volume.index_of(xyz), reach / volume.voxel_size_xyz[::-1]
+    return np.asarray(np.all((index > -margin) & (index < np.asarray(volume.shape_zyx) - 1 + margin), axis=1))
 
 
 def near_atoms(volume: Volume, xyz: FloatArray, radius: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
