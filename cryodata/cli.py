@@ -15,6 +15,7 @@ from cryodata.cli_build import DONE, FAILED, build
 from cryodata.cli_doors import export, serve
 from cryodata.cli_evaluate import baseline, evaluate
 from cryodata.cli_publish import diff, publish, pull
+from cryodata.cli_review import inspect, report
 from cryodata.cli_splits import sequences, splits
 from cryodata.cli_trace import trace
 from cryodata.cli_train import predict, train
@@ -43,7 +44,7 @@ def app() -> None:
     """
 
 
-for command in (build, publish, pull, diff, serve, export, evaluate, trace, train, predict, baseline):
+for command in (build, publish, pull, diff, serve, export, evaluate, trace, train, predict, baseline, inspect, report):
     app.add_command(command)
 for command in (splits, sequences):
     app.add_command(command)

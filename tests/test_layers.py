@@ -20,6 +20,7 @@ BELOW = {
     "serve": {"formats", "core", "errors"},
     "read": {"prepare", "formats", "core", "errors"},
     "baseline": {"build", "read", "prepare", "formats", "core", "errors"},
+    "review": {"build", "read", "prepare", "formats", "core", "errors"},
 }
 "what each layer may import of cryodata besides itself; everything else (cli, console, demo) is above and free"
 
@@ -82,14 +83,19 @@ HOMES = {
     "monai": {"baseline/network.py"},
     "safetensors": {"baseline/learning/runs.py"},
     "llvmlite": {"read/compiled.py", "read/kernels.py"},
-    "matplotlib": {"baseline/learning/journal.py", "baseline/scoring/plot.py", "build/kinship/plot.py", "demo.py"},
+    "matplotlib": {
+        "baseline/learning/journal.py",
+        "baseline/scoring/plot.py",
+        "build/kinship/plot.py",
+        "demo.py",
+        "review/picture.py",
+    },
     "click": {
         "cli.py",
         "cli_build.py",
         "cli_doors.py",
         "cli_evaluate.py",
         "cli_publish.py",
-        "cli_splits.py",
         "cli_trace.py",
         "cli_train.py",
         "options.py",
