@@ -96,6 +96,8 @@ HOMES = {
         "cli_doors.py",
         "cli_evaluate.py",
         "cli_publish.py",
+        "cli_review.py",
+        "cli_splits.py",
         "cli_trace.py",
         "cli_train.py",
         "options.py",
