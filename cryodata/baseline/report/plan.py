@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from cryodata.baseline.learning.config import PRESETS, TrainConfig, resolve_config
+from cryodata.baseline.learning.config import PRESETS, TrainConfig, multiplies_bfloat16, resolve_config
 from cryodata.core.layout import canonical_json
 from cryodata.errors import UsageError
 
@@ -74,14 +74,14 @@ class Plan:
 QUICK = Plan(
     name="quick",
     maps=16,
-    residues=120,
+    residues=240,
     resolution=3.0,
     noise=0.1,
     folds=1,
     max_resolution=5.0,
     rotations=1,
     method="default",
-    training=PRESETS["quick"],
+    training={**PRESETS["quick"], "steps": 1200, "evaluate_every": 300},
     real_training={},
 )
 """A small network, one of the four folds: minutes on two cores."""
@@ -115,6 +115,8 @@ FULL_ON_CPU = replace(
 def plan_for(name: str, settings: Sequence[str], cuda: bool) -> Plan:
     """The plan of a name with KEY=VALUE settings; without `cuda` the small network. UsageError names what is wrong."""
     plan = QUICK if name == "quick" else FULL if cuda else FULL_ON_CPU
+    if not cuda and multiplies_bfloat16():
+        plan = replace(plan, training={**plan.training, "precision": "bfloat16"})
     own: dict[str, Any] = {}
     training: dict[str, Any] = {}
     for text in settings:
