@@ -72,6 +72,7 @@ def built(console: Console, report: Report) -> None:
                 "reused": report.reused,
                 "seconds": round(report.seconds, 3),
                 **counts,
+                "missing": dict(report.missing),
                 "rejections": [
                     {"entry_id": item.entry_id, "code": item.code, "message": item.message} for item in report.rejected
                 ],
@@ -92,6 +93,11 @@ def built(console: Console, report: Report) -> None:
         }
     )
     _rejections(console, [(item.entry_id, item.code, item.message) for item in report.rejected])
+    if report.missing:
+        told = ", ".join(f"{key} ({why})" for key, why in list(report.missing.items())[:MAX_ROWS])
+        more = f" and {len(report.missing) - MAX_ROWS:,} more; --json lists all"
+        listed = f"{told}{more if len(report.missing) > MAX_ROWS else ''}"
+        console.print(f"ids of the list of splits that this version lacks: {len(report.missing):,}: {listed}")
 
 
 def part(console: Console, report: PartReport) -> None:

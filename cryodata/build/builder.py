@@ -23,6 +23,13 @@ SELECTION = (
     Parameter("sample", 1.0, number, False, "share of the units to build, nested and stable: 0.25 is part of 0.5"),
     Parameter("seed", 0, count, False, "seed of the splits"),
     Parameter("splits", "", text, False, "CSV file with columns id,split; an id is an entry or an archive id"),
+    Parameter(
+        "unknown_ids",
+        "refuse",
+        one_of("refuse", "report"),
+        False,
+        "ids in the list of splits that the source does not have: refuse the list, or report them and go on",
+    ),
     Parameter("parent", "auto", text, False, "version whose units keep their split: auto (highest), none, or 1.2.3"),
     Parameter(
         "promiscuous",

@@ -7,13 +7,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 
 from cryodata.build.assemble import Finished, gather, write_version
 from cryodata.build.disk import check_disk
 from cryodata.build.fetch import discard_models
 from cryodata.build.identify import Job
+from cryodata.build.kinship.report import missing_ids
 from cryodata.build.kinship.splits import Rules, measured, split_by_sequence, telling
 from cryodata.build.provenance import provenance_path, write_provenance
 from cryodata.build.receipts import Receipt, clear_failure, read_receipt, write_failure
@@ -43,6 +44,9 @@ class Report:
     "entries finished by an earlier run"
 
     seconds: float
+
+    missing: Mapping[str, str] = field(default_factory=dict)
+    "ids of the list of splits that the version lacks, and why"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,8 @@ def build(request: Request, observe: Observe = lambda total, outcome: None, say:
         if created or not provenance_path(folder, version).exists():
             write_provenance(folder, temporary, version, request, began, outcomes)
     reused = sum(outcome.reused for outcome in outcomes.values())
-    return Report(manifest, folder, created, finished.rejected, reused, time.time() - began)
+    missing = _missing(known, finished)
+    return Report(manifest, folder, created, finished.rejected, reused, time.time() - began, missing)
 
 
 def build_part(
@@ -144,6 +149,13 @@ def _splits(
     by_sequence, proteins, pairs = split_by_sequence(told, rules, folder, temporary, hands, telling(say))
     splits = {scheme: {**others, "sequence": by_sequence}[scheme] for scheme in SCHEMES}
     return splits, measured(splits, proteins, pairs)
+
+
+def _missing(known: Prepared, finished: Finished) -> dict[str, str]:
+    """Ids of the list of splits that no accepted entry has, and why: none is dropped in silence."""
+    refused = {item.entry_id: item.code for item in finished.rejected}
+    refused |= {entry.unit: refused[entry.entry_id] for entry in known.chosen if entry.entry_id in refused}
+    return missing_ids(known.listed, [entry for entry, _ in finished.accepted], refused)
 
 
 def _check_finished(outcomes: Mapping[str, Outcome]) -> None:

@@ -90,7 +90,8 @@ def prepare(request: Request) -> Prepared:
     listing = builder.entries(request.source, job.parameters, folder)
     if request.catalog is not None:
         listing = edited(listing, request.catalog, reserved_columns(builder.schema(job.recipe, job.parameters)), folder)
-    check_listed(listed, listing)
+    if job.parameters["unknown_ids"] == "refuse":
+        check_listed(listed, listing)
     entries = select(listing, request.ids, request.limit, job.parameters)
     admitted, refused = admit(builder, entries, job.parameters)
     parent, units = parent_splits(request.root, folder.name, version, job.parameters["parent"])

@@ -17,7 +17,10 @@ def check_listed(listed: Mapping[str, str], entries: Sequence[Entry]) -> None:
     known = {entry.entry_id for entry in entries} | {entry.unit for entry in entries}
     unknown = sorted(set(listed) - known)
     if unknown:
-        raise SourceError(f"splits: {len(unknown)} ids that the source does not have: {', '.join(unknown[:20])}")
+        raise SourceError(
+            f"splits: {len(unknown)} ids that the source does not have: {', '.join(unknown[:20])} "
+            "(--set unknown_ids=report goes on without them)"
+        )
 
 
 def select(entries: Sequence[Entry], ids: Path | None, limit: int | None, parameters: Mapping[str, Any]) -> list[Entry]:

@@ -71,7 +71,8 @@ def test_a_split_list_with_an_id_that_is_not_there_is_refused(tmp_path: Path) ->
     listed = tmp_path / "splits.csv"
     listed.write_text("id,split\nSIM-1,test\n", encoding="utf-8")
 
-    with pytest.raises(SourceError, match="^splits: 1 ids that the source does not have: SIM-1$"):
+    message = r"^splits: 1 ids that the source does not have: SIM-1 \(--set unknown_ids=report goes on without them\)$"
+    with pytest.raises(SourceError, match=message):
         simulate(tmp_path, f"splits={listed}")
 
 
