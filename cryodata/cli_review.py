@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 DONE = 0
 "exit code"
 
+MAX_ALIGNED = 1000
+"entries whose sequences are aligned without being asked for: 25,000 take up to an hour"
+
 
 @click.command()
 @click.argument("entry", metavar="ENTRY")
@@ -76,8 +79,13 @@ def inspect(entry: str, dataset: str | None, out: Path | None, source: Path | No
     metavar="N",
     help="Maps that are shown, evenly spread over the ids.",
 )
+@click.option(
+    "--leakage/--no-leakage",
+    default=None,
+    help="Measure what the splits let through, which aligns all sequences. Default: of up to 1,000 entries.",
+)
 @common(remote=True)
-def report(dataset: str, out: Path | None, thumbnails: int, root: str, as_json: bool) -> int:
+def report(dataset: str, out: Path | None, thumbnails: int, leakage: bool | None, root: str, as_json: bool) -> int:
     """Write one HTML page about a version: distributions, thresholds, rejections, splits, duplicates, thumbnails.
 
     The page holds all that it shows: no script, nothing fetched from elsewhere. It tells how many entries each
@@ -87,6 +95,8 @@ def report(dataset: str, out: Path | None, thumbnails: int, root: str, as_json: 
     cryodata report cryo2struct
     cryodata report cryo2struct@0.2.0 --out page.html --thumbnails 200
     """
+    from cryodata.build.kinship.report import report_splits
+    from cryodata.build.run import available_cores
     from cryodata.formats.versions import open_version
     from cryodata.review.page import write_page
 
@@ -94,8 +104,12 @@ def report(dataset: str, out: Path | None, thumbnails: int, root: str, as_json: 
     opened = open_version(root, dataset)
     title = f"{opened.manifest.name}-{opened.manifest.version}"
     page = (out or Path(f"{title}.html")).resolve()
+    found = None
+    if leakage or (leakage is None and opened.manifest.counts["entries"] <= MAX_ALIGNED):
+        with console.steps("comparing sequences") as observe:
+            found = report_splits(opened, hands=available_cores(), observe=observe)
     with console.steps(f"thumbnails of {title}") as observe:
-        summary = write_page(opened, page, thumbnails, observe)
+        summary = write_page(opened, page, thumbnails, found, observe)
     reports_review.reported(console, opened, page, summary)
     return DONE
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -56,6 +56,26 @@ def refused(values: Sequence[float | None], label: str, highest_first: bool = Fa
     return plot.svg(line, label, "refused")
 
 
+def shares(values: Mapping[str, Sequence[float]], names: Sequence[str]) -> str:
+    """Shares from 0 to 1 as bars: a group for each name, a colour for each key."""
+    plot, bars = _Plot((0.0, float(len(names))), (0.0, 1.0)), []
+    width = 0.8 / max(1, len(values))
+    for number, (key, found) in enumerate(values.items()):
+        color = COLORS[number % len(COLORS)]
+        for place, share in enumerate(found):
+            left = plot.x(place + 0.1 + number * width)
+            bars.append(
+                f'<rect x="{left:.1f}" y="{plot.y(share):.1f}" width="{plot.x(width) - plot.x(0) - 1:.1f}" '
+                f'height="{plot.y(0) - plot.y(share):.1f}" fill="{color}"/>'
+            )
+        bars.append(
+            f'<rect x="{WIDTH - 96}" y="{TOP + 14 * number}" width="9" height="9" fill="{color}"/>'
+            f'<text x="{WIDTH - 83}" y="{TOP + 9 + 14 * number}">{escape(key)}</text>'
+        )
+    marks = [(place + 0.5, name) for place, name in enumerate(names)]
+    return plot.svg("".join(bars), "identity above", "share of residues", marks)
+
+
 class _Plot:
     """Axes of a chart."""
 
@@ -70,13 +90,14 @@ class _Plot:
         low, high = self.upward
         return HEIGHT - BOTTOM - (value - low) / (high - low) * (HEIGHT - TOP - BOTTOM)
 
-    def svg(self, inner: str, label: str, upward: str) -> str:
-        """The whole chart."""
+    def svg(self, inner: str, label: str, upward: str, marks: Sequence[tuple[float, str]] = ()) -> str:
+        """The whole chart. marks: places across that are named, instead of round shares of the axis."""
+        marks = marks or [(value, _short(value)) for value in np.linspace(*self.across, 4).tolist()]
         base = HEIGHT - BOTTOM
         axes = f'<path d="M{LEFT} {TOP}V{base}H{WIDTH - RIGHT}" fill="none" stroke="#888"/>'
         ticks = [
-            f'<text x="{self.x(value):.1f}" y="{base + 13}" text-anchor="middle">{_short(value)}</text>'
-            for value in np.linspace(*self.across, 4).tolist()
+            f'<text x="{self.x(value):.1f}" y="{base + 13}" text-anchor="middle">{escape(name)}</text>'
+            for value, name in marks
         ]
         ticks += [
             f'<text x="{LEFT - 4}" y="{self.y(value) + 4:.1f}" text-anchor="end">{_short(value)}</text>'

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cryodata.core.splits import SCHEMES
+from cryodata.build.kinship.report import SplitReport
 from cryodata.errors import DatasetError
 from cryodata.formats.partial import held_volumes
 from cryodata.formats.tables import REJECTED, read_table
@@ -19,18 +19,8 @@ from cryodata.formats.versions import DatasetVersion
 from cryodata.prepare.duplicates import WHAT, Shared, shared
 from cryodata.review.along import volumes_of
 from cryodata.review.charts import histogram, picture, refused, thumbnail
+from cryodata.review.elements import STYLE, pairs, plain, table
 from cryodata.review.leaks import leakage_section
-
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
-h1, h2 { line-height: 1.2 } h2 { margin-top: 2.5rem; border-bottom: 1px solid #ccc }
-table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums }
-th, td { padding: .2rem .7rem; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top }
-th:first-child, td:first-child, td.text, th.text { text-align: left } .wide { overflow-x: auto; max-height: 40rem }
-svg { font: 11px system-ui, sans-serif; fill: #444 } svg .name { font-size: 12px; fill: #222 } .note { color: #555 }
-.charts, .maps { display: flex; flex-wrap: wrap; gap: .6rem } figure { margin: 0; width: 132px; font-size: 11px }
-figure img { border: 1px solid #ddd; image-rendering: auto }
-"""
 
 MEASURES: Mapping[str, str] = {
     "resolution": "resolution, A",
@@ -71,9 +61,16 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def write_page(
-    opened: DatasetVersion, page: Path, thumbnails: int, observe: Callable[[int, int], None]
+    opened: DatasetVersion,
+    page: Path,
+    thumbnails: int,
+    leakage: SplitReport | None,
+    observe: Callable[[int, int], None],
 ) -> dict[str, Any]:
-    """Write the page. Returns what is at its head: entries, rejected by code, duplicates."""
+    """Write the page. Returns what is at its head: entries, rejected by code, duplicates.
+
+    thumbnails: how many maps are shown. leakage: if it was measured.
+    """
     manifest = opened.manifest
     rows = volumes_of(opened).entries.to_pylist()
     for row in rows:
@@ -88,7 +85,7 @@ def write_page(
         "<h2>Thresholds</h2>", _thresholds(rows),
         "<h2>Refused</h2>", _rejected(rejected),
         "<h2>Splits</h2>", _splits(opened, rows),
-        "<h2>Leakage</h2>", leakage_section(opened),
+        "<h2>Leakage</h2>", leakage_section(leakage),
         "<h2>Duplicates</h2>", _duplicates(found),
         "<h2>Maps</h2>", _thumbnails(opened, rows, thumbnails, observe),
         "<h2>Entries</h2>", _entries(rows),
@@ -127,7 +124,7 @@ def _head(opened: DatasetVersion, rows: Rows, rejected: Rows) -> str:
         "licence": manifest.license,
         "manifest": opened.sha256,
     }
-    return _pairs(told)
+    return pairs(told)
 
 
 def _distributions(rows: Rows) -> str:
@@ -165,25 +162,23 @@ def _thresholds(rows: Rows) -> str:
         "fit_shift refuse an entry only where both are low.</p>"
     )
     head = ["setting", "entries refused", "share"]
-    return f"{note}<div class=charts>{''.join(charts)}</div>{_table(head, lines)}"
+    return f"{note}<div class=charts>{''.join(charts)}</div>{table(head, lines)}"
 
 
 def _rejected(rejected: Rows) -> str:
     if not rejected:
         return "<p>No entry was refused.</p>"
     counts = Counter(row["code"] for row in rejected)
-    table = _table(["reason", "entries"], [[code, f"{count:,}"] for code, count in counts.most_common()])
+    by_code = table(["reason", "entries"], [[code, f"{count:,}"] for code, count in counts.most_common()])
     lines = [[row["entry_id"], row["code"], row["message"]] for row in rejected[:MAX_REASONS]]
     more = f"<p class=note>The first {MAX_REASONS:,}.</p>" if len(rejected) > MAX_REASONS else ""
-    return table + f"<div class=wide>{_table(['entry', 'reason', 'what was found'], lines, text=(1, 2))}</div>{more}"
+    return by_code + f"<div class=wide>{table(['entry', 'reason', 'what was found'], lines, text=(1, 2))}</div>{more}"
 
 
 def _splits(opened: DatasetVersion, rows: Rows) -> str:
     parts = []
     for scheme in opened.manifest.schemes:
         column = f"split_{scheme}"
-        if scheme not in SCHEMES and not any(column in row for row in rows):
-            continue
         lines = []
         for split in sorted({str(row.get(column)) for row in rows}):
             mine = [row for row in rows if str(row.get(column)) == split]
@@ -193,7 +188,7 @@ def _splits(opened: DatasetVersion, rows: Rows) -> str:
             subgrids = sum(int(row["n_subgrids"]) for row in mine)
             lines.append([split, f"{len(mine):,}", f"{residues:,}", f"{subgrids:,}", mean])
         head = [f"by {scheme}", "entries", "protein residues", "sub-grids", "mean resolution, A"]
-        parts.append(_table(head, lines))
+        parts.append(table(head, lines))
     return "".join(parts) or "<p>None.</p>"
 
 
@@ -201,7 +196,7 @@ def _duplicates(found: Sequence[Shared]) -> str:
     if not found:
         return "<p>No map and no model is in two entries.</p>"
     lines = [[WHAT[item.what], ", ".join(item.entries), item.value] for item in found]
-    return _table(["shared", "entries", "which"], lines, text=(1, 2))
+    return table(["shared", "entries", "which"], lines, text=(1, 2))
 
 
 def _thumbnails(opened: DatasetVersion, rows: Rows, wanted: int, observe: Callable[[int, int], None]) -> str:
@@ -233,28 +228,6 @@ def _thumbnails(opened: DatasetVersion, rows: Rows, wanted: int, observe: Callab
 
 def _entries(rows: Rows) -> str:
     head = [name for name in LISTED if any(row.get(name) is not None for row in rows)]
-    lines = [[_plain(row.get(name)) for name in head] for row in rows[:MAX_LISTED]]
+    lines = [[plain(row.get(name)) for name in head] for row in rows[:MAX_LISTED]]
     more = f"<p class=note>The first {MAX_LISTED:,} of {len(rows):,}.</p>" if len(rows) > MAX_LISTED else ""
-    return f"<div class=wide>{_table(head, lines)}</div>{more}" if rows else "<p>None.</p>"
-
-
-def _plain(value: Any) -> str:
-    return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _pairs(told: Mapping[str, str]) -> str:
-    lines = "".join(
-        f"<tr><td>{escape(name)}</td><td class=text>{escape(value)}</td></tr>" for name, value in told.items()
-    )
-    return f"<table>{lines}</table>"
-
-
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]], text: Sequence[int] = ()) -> str:
-    """A table of texts, escaped; text: columns that are set as such, not as numbers."""
-
-    def row(cells: Sequence[str], kind: str) -> str:
-        marked = [" class=text" if number in text else "" for number in range(len(cells))]
-        return "".join(f"<{kind}{mark}>{escape(str(cell))}</{kind}>" for mark, cell in zip(marked, cells, strict=True))
-
-    body = "".join(f"<tr>{row(line, 'td')}</tr>" for line in lines)
-    return f"<table><tr>{row(head, 'th')}</tr>{body}</table>"
+    return f"<div class=wide>{table(head, lines)}</div>{more}" if rows else "<p>None.</p>"

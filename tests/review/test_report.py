@@ -83,6 +83,19 @@ def test_the_same_version_gives_the_same_page(simulated: Report, tmp_path: Path)
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
 
 
+def test_the_page_tells_what_the_splits_let_through_unless_told_not_to(simulated: Report, tmp_path: Path) -> None:
+    texts = []
+    for name, option in (("with", "--leakage"), ("without", "--no-leakage"), ("default", "--thumbnails=48")):
+        out = tmp_path / f"{name}.html"
+        assert report(simulated.folder.parent, "simulated", "--out", str(out), option).exit_code == 0
+        checked(out)
+        texts.append(out.read_text(encoding="utf-8"))
+
+    assert "<th>above 90%</th>" in texts[0]
+    assert "Not measured: <code>cryodata report --leakage</code>" in texts[1]
+    assert texts[2] == texts[0]
+
+
 def test_as_many_thumbnails_as_wanted(simulated: Report, tmp_path: Path) -> None:
     for wanted in (0, 3):
         out = tmp_path / f"{wanted}.html"
