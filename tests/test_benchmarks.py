@@ -17,6 +17,7 @@ from benchmarks.baseline import predict as predicting
 from benchmarks.baseline import trace as tracing
 from benchmarks.build import ours
 from benchmarks.formats.density_codec import CODECS, STORED, measure
+from benchmarks.prepare import __main__ as quality
 from benchmarks.read import bench, inputs, scale, shuffle, source, startup
 from benchmarks.read.__main__ import BOX, CORE, arguments, run
 from benchmarks.read.measure import act
@@ -25,6 +26,8 @@ from benchmarks.read.peers import plain
 from benchmarks.read.runner import Module, NotRunError, call, requirements
 from benchmarks.read.table import markdown, ratios
 from cryodata.build.dataset import Report
+from cryodata.prepare.potential import density_of
+from cryodata.prepare.simulate import random_protein
 
 WITHOUT_LIBRARIES = ["plain"]
 "peers that need no more than NumPy and PyTorch"
@@ -155,3 +158,14 @@ def test_predict(tmp_path: Path) -> None:
     assert row["windows"] * row["core"] ** 3 >= 34**3
     assert row["seconds"] > 0
     assert row["bare"] > 0
+
+
+def test_quality() -> None:
+    model = random_protein(1, chains=1, residues=20, radius=20.0)
+    volume = density_of(model, resolution=3.0, voxel_size=1.2)
+
+    found = quality.measure(volume, model, 3.0, numpy_atoms=5)
+
+    assert found["residues"] == 20
+    assert found["mean Q-score"] > 0.5
+    assert set(found["per 1,000 residues"]) == {"compiled", "by numpy"}

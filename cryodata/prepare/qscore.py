@@ -71,7 +71,7 @@ def q_scores(volume: Volume, xyz: FloatArray, rows: Rows | None = None, sigma: f
     first, others = near_rows(xyz, rows, 2.0 * float(SHELLS[-1]))  # beyond, it is nearer to no point of a shell
     around = Surroundings(xyz[rows], first, xyz[others] - np.repeat(xyz[rows], np.diff(first), axis=0))
     reference = np.exp(-0.5 * np.square(SHELLS / sigma))
-    compiled = _compiled()
+    compiled = compiled_loops()
     if compiled is not None:
         return np.asarray(compiled.scores(volume, around, reference, SHELLS, all_spheres(), (POINTS, FLAT)))
     pieces = [
@@ -170,7 +170,7 @@ def residue_means(scores: FloatArray, residue: Rows) -> FloatArray:
 
 
 @lru_cache(maxsize=1)
-def _compiled() -> ModuleType | None:
+def compiled_loops() -> ModuleType | None:
     """The compiled loops; None without numba."""
     try:
         from cryodata.prepare import qscore_kernels

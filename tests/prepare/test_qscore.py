@@ -254,6 +254,6 @@ def test_without_numba_the_scores_are_the_same_bytes(
     rows = np.arange(0, len(model), len(model) // 300)
 
     compiled = q_scores(volume, model.xyz, rows)
-    monkeypatch.setattr(qscore, "_compiled", lambda: None)
+    monkeypatch.setattr(qscore, "compiled_loops", lambda: None)
 
     np.testing.assert_array_equal(q_scores(volume, model.xyz, rows), compiled)

@@ -1,0 +1,1 @@
+"""How long it takes to hold a model against its map."""
