@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -60,30 +61,49 @@ def serve(folder: Path | None, port: int, host: str, root: Path, as_json: bool) 
     "layout",
     type=click.Choice(FORMATS),
     required=True,
-    help="hub: a repository of the Hugging Face Hub, a file a volume.",
+    help="hub: a repository of the Hugging Face Hub, a file a volume. mrc: folders of maps, as Cryo2StructData has "
+    "them. npz, npy: its sub-grids, for training and prediction. parquet, webdataset: sub-grids in shards.",
 )
 @click.option(
     "--to", type=click.Path(path_type=Path, file_okay=False), required=True, metavar="DIR", help="Folder to write into."
 )
+@click.option("--split", "splits", multiple=True, metavar="SPLIT", help="Only entries of a split; may be repeated.")
+@click.option("--split-by", "scheme", metavar="SCHEME", default="", help="Scheme of the splits, such as id.")
+@click.option(
+    "--ids",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="FILE",
+    help="Only the entries whose ids the file lists, one a line.",
+)
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads at most. Default: one a core.")
+@click.option("--dry-run", is_flag=True, help="Write nothing: say how many files and bytes it would be at most.")
 @common(remote=True)
-def export(dataset: str, layout: str, to: Path, root: str, as_json: bool) -> int:
+def export(
+    dataset: str, layout: str, to: Path, splits: tuple[str, ...], scheme: str, ids: Path | None, **options: Any
+) -> int:
     """Write a version into a folder in the layout of something else.
 
-    Every object is checked against its hash on the way. Killed, the same command goes on; what is there already is not
-    written twice, and further versions go into the same folder.
+    Every object is checked on the way. The same version gives the same bytes. Killed, the same command goes on: what
+    is whole is not written again, what is not is never believed. A folder with anything else in it is left alone.
 
     \b
     cryodata export cryo2struct@1.0.0 --format hub --to repository
     hf upload-large-folder OWNER/REPOSITORY repository --repo-type dataset
     load_dataset("cryo2struct", root="https://huggingface.co/datasets/OWNER/REPOSITORY/resolve/main")
+    \b
+    cryodata export cryo2struct --format mrc --to folders --split validation --dry-run
+    cryodata build published --source folders --as back        # and the other way round
+    cryodata export cryo2struct --format parquet --to dense
     """
-    from cryodata.build.export import export_version
+    from cryodata.build.export import Wish, export_version
+    from cryodata.build.subset import Subset
     from cryodata.formats.versions import open_version
 
-    console = Console(as_json)
-    opened = open_version(root, dataset)
+    console = Console(options["as_json"])
+    opened = open_version(options["root"], dataset)
     title = f"{opened.manifest.name}@{opened.manifest.version}"
+    wish = Wish(Subset(splits, scheme, ids), options["workers"] or 0, options["dry_run"])
     with console.steps(f"exporting {title}") as observe:
-        exported = export_version(opened, to.resolve(), layout, observe)
+        exported = export_version(opened, to.resolve(), layout, observe, wish)
     reports.exported(console, title, exported)
     return DONE

@@ -73,8 +73,8 @@ def pull(
     cryodata pull cryo2struct@1.2.0 --root s3://bucket/maps --to /data
     cryodata pull cryo2struct --root s3://bucket/maps --to /data --split validation
     """  # fmt: skip
-    from cryodata.build.pull import Subset
     from cryodata.build.pull import pull as do
+    from cryodata.build.subset import Subset
     from cryodata.formats.versions import open_dataset
 
     console = Console(as_json)

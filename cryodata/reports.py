@@ -172,6 +172,14 @@ def exported(console: Console, title: str, result: Exported) -> None:
     if console.as_json:
         console.show_json({**asdict(result), "folder": str(result.folder)})
         return
+    if result.dry_run:
+        console.print(f"{title} would be written to {result.folder}; nothing was")
+        told = {
+            "size": f"{_megabytes(result.bytes)} at most",
+            "files": f"{result.files:,}; {result.reused:,} are there",
+        }
+        console.pairs(told)
+        return
     console.print(f"{title} is in {result.folder}")
     console.pairs(
         {

@@ -113,12 +113,12 @@ def pieces_of(place: Place, item: Item) -> Callable[[], Iterator[bytes]]:
     return pieces
 
 
-def in_parallel(action: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+def in_parallel(action: Callable[[T], R], items: Iterable[T], threads: int = THREADS) -> Iterator[R]:
     """Results of an action, as they come. The first error ends it: what runs is waited for, the rest is not begun."""
     coming = iter(items)
-    pool = ThreadPoolExecutor(THREADS)
+    pool = ThreadPoolExecutor(threads)
     try:
-        running: set[Future[R]] = {pool.submit(action, item) for item in islice(coming, 2 * THREADS)}
+        running: set[Future[R]] = {pool.submit(action, item) for item in islice(coming, 2 * threads)}
         while running:
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for future in done:

@@ -9,36 +9,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-
 from cryodata.build.publish import Observe, check_same, commit
 from cryodata.build.published import Item, in_parallel, manifest_bytes, pieces_of, published_items
+from cryodata.build.subset import Subset, chosen_entries
 from cryodata.build.targets import LocalTarget
 from cryodata.build.workspace import remove_stale, temporary_folder
 from cryodata.core.layout import manifest_path
-from cryodata.errors import DatasetError, SourceError, UsageError
+from cryodata.errors import DatasetError, UsageError
 from cryodata.formats.cache import Fill
 from cryodata.formats.packed import Objects
 from cryodata.formats.partial import held_volumes, read_note, remove_note, write_note
 from cryodata.formats.places import is_remote
 from cryodata.formats.store import Store
-from cryodata.formats.tables import check_entries, read_table
 from cryodata.formats.versions import DatasetVersion
 
 SPARE = 256 << 20
 "bytes of disk that stay free"
-
-
-@dataclass(frozen=True, slots=True)
-class Subset:
-    """What of a version is wanted: entries of some splits, and of some ids; everything if neither is named."""
-
-    splits: tuple[str, ...] = ()
-    scheme: str = ""
-    "scheme of the splits; the default one if empty"
-
-    ids: Path | None = None
-    "file with an id a line"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +59,7 @@ def pull(
     began, folder, version = time.monotonic(), to / opened.manifest.name, opened.manifest.version
     items = published_items(opened)
     volumes = frozenset(item.volume for item in items if item.volume)
-    wanted = chosen_volumes(opened, subset or Subset()) & volumes
+    wanted = frozenset(chosen_entries(opened, subset or Subset())["volume"].to_pylist()) & volumes
     _check_held(opened, wanted)
     mine = [item for item in items if not item.volume or item.volume in wanted]
     remove_stale(folder)
@@ -98,36 +84,6 @@ def pull(
         target.point_latest()
     took = time.monotonic() - began
     return Pulled(folder, there is None, fetched, kept, (len(held), len(volumes)), took)
-
-
-def chosen_volumes(opened: DatasetVersion, subset: Subset) -> frozenset[str]:
-    """Volumes of the entries of a subset. Raises UsageError or SourceError, listing what there is."""
-    manifest = opened.manifest
-    scheme = subset.scheme or manifest.default_scheme
-    if scheme not in manifest.schemes:
-        raise UsageError(f"no split scheme '{scheme}'; found: {', '.join(manifest.schemes)}")
-    unknown = [split for split in subset.splits if split not in manifest.schemes[scheme]]
-    if unknown:
-        raise UsageError(f"no split '{unknown[0]}'; found: {', '.join(manifest.schemes[scheme])}")
-    table = check_entries(read_table(opened.table("entries.parquet")), "entries.parquet")
-    chosen = table.select(["entry_id", "volume", f"split_{scheme}"])
-    if subset.splits:
-        chosen = chosen.filter(pa.compute.is_in(chosen[f"split_{scheme}"], pa.array(subset.splits)))
-    if subset.ids is not None:
-        ids = read_ids(subset.ids)
-        missing = sorted(ids - set(chosen["entry_id"].to_pylist()))
-        if missing:
-            raise SourceError(f"{subset.ids}: ids that are not among the chosen entries: {', '.join(missing[:20])}")
-        chosen = chosen.filter(pa.compute.is_in(chosen["entry_id"], pa.array(sorted(ids), pa.string())))
-    return frozenset(chosen["volume"].to_pylist())
-
-
-def read_ids(path: Path) -> set[str]:
-    """Ids of a file, one a line. SourceError if it can't be read."""
-    try:
-        return {line.strip() for line in path.read_text("utf-8").splitlines() if line.strip()}
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path}: no readable list of ids ({error})") from None
 
 
 def _check_held(opened: DatasetVersion, wanted: frozenset[str]) -> None:

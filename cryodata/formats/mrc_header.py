@@ -6,6 +6,7 @@ A header is trusted for nothing: every size it claims is held against the file b
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,13 @@ MODES = {0: np.int8, 1: np.int16, 2: np.float32, 6: np.uint16, 12: np.float16}
 
 RIGHT_ANGLE_TOLERANCE = 0.01
 "degrees by which a cell angle may be off 90"
+
+EXACT = "cryodata: exact"
+EXACT_LABEL = re.compile(rf"{EXACT} (voxel|origin) ([xyz]) (-?[0-9.]{{1,24}}(?:e-?[0-9]{{1,3}})?) A", re.ASCII)
+"a line of the header's labels with a number that its float32 words round"
+
+ROUNDING = 2.0**-22
+"relative difference between a number and what float32 makes of it, and of a cell of it, at most"
 
 PLAUSIBLE_CELLS = 10.0
 "an ORIGIN ten or more cells away is garbage in the header words, not a place"
@@ -116,7 +124,7 @@ def _parse(path: Path, raw: bytes) -> MapHeader:
     intervals = np.array([fields[name] for name in ("mx", "my", "mz")], dtype=np.float64)
     if not (np.all(np.isfinite(cell)) and np.all(cell > 0) and np.all(intervals > 0)):
         raise _unreadable(path, f"cell {_triple(cell)} A in {_triple(intervals)} intervals; expected sizes above 0")
-    voxel_size = cell / intervals
+    voxel_size = _exact(fields, "voxel", cell / intervals)
     frames, frame = _frames(fields, file_axes, voxel_size, cell)
     angles = _floats(fields["cellb"][name] for name in ("alpha", "beta", "gamma")).tolist()
     if angles == [0.0, 0.0, 0.0]:  # not set: the cell of a box is orthogonal
@@ -177,8 +185,27 @@ def _frames(
     origin = _floats(fields["origin"][axis] for axis in "xyz")
     if not (np.all(np.isfinite(origin)) and np.all(np.abs(origin) < PLAUSIBLE_CELLS * cell)):
         origin = np.zeros(3)
+    origin = _exact(fields, "origin", origin)
     frames = {"nstart": nstart, "origin": origin, "zero": np.zeros(3), "sum": origin + nstart}
     return frames, "origin" if np.any(origin) else "nstart"
+
+
+def exact_labels(name: str, values: FloatArray, stored: Any, divisors: Iterable[int] = (1, 1, 1)) -> list[str]:
+    """Lines for the labels of a header that say the numbers which its float32 words round; none where they do not."""
+    told = zip("xyz", values.tolist(), (float(stored[axis]) for axis in "xyz"), divisors, strict=True)
+    return [f"{EXACT} {name} {axis} {value!r} A" for axis, value, word, by in told if word / by != value]
+
+
+def _exact(fields: npt.NDArray[np.void], name: str, found: FloatArray) -> FloatArray:
+    """Numbers of the header, or those that its labels have in full where both agree within the rounding of float32."""
+    exact = found.copy()
+    for label in fields["label"][: max(0, min(10, int(fields["nlabl"])))].tolist():
+        match = EXACT_LABEL.fullmatch(label.decode("ascii", "replace").strip("\0 "))
+        if match and match[1] == name:
+            axis, value = "xyz".index(match[2]), float(match[3])
+            if abs(value - found[axis]) <= ROUNDING * abs(found[axis]):
+                exact[axis] = value
+    return exact
 
 
 def _floats(words: Iterable[Any]) -> FloatArray:

@@ -13,7 +13,8 @@ from click.testing import CliRunner
 from cryodata import load_dataset
 from cryodata.build.publish import publish
 from cryodata.build.published import published_items
-from cryodata.build.pull import Subset, pull
+from cryodata.build.pull import pull
+from cryodata.build.subset import Subset
 from cryodata.build.verify import verify_version
 from cryodata.cli import app
 from cryodata.errors import DatasetError, SourceError, UsageError

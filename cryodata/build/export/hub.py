@@ -49,8 +49,8 @@ ds = load_dataset("{name}", split="train", streaming=True,
 ADVICE = "hf upload-large-folder OWNER/REPOSITORY {folder} --repo-type dataset"
 
 
-def export(opened: DatasetVersion, to: Path, observe: Observe) -> Exported:
-    """Write the layout. Raises as `export_version` does."""
+def export(opened: DatasetVersion, to: Path, observe: Observe, dry_run: bool = False) -> Exported:
+    """Write the layout, or say how large it would be. Raises as `export_version` does."""
     manifest, objects = opened.manifest, read_objects(opened)
     folder = to / manifest.name
     packs = _packs(objects)
@@ -58,6 +58,11 @@ def export(opened: DatasetVersion, to: Path, observe: Observe) -> Exported:
         pack: pack_bytes({name: objects[path][0] for name, path in names.items()}) for pack, names in packs.items()
     }
     _check(to, opened, sizes)
+    size = sum(file.bytes for file in manifest.files.values()) + sum(sizes.values())
+    if dry_run:
+        there = sum(_is_there(folder / pack, sizes[pack]) for pack in packs)
+        files = len(packs) + len(manifest.files) + len(FRONT)
+        return Exported(to, files, size, there, ADVICE.format(folder=to), dry_run=True)
     folder.mkdir(parents=True, exist_ok=True)
     remove_stale(folder)
     reused, total = 0, len(packs)
@@ -81,7 +86,6 @@ def export(opened: DatasetVersion, to: Path, observe: Observe) -> Exported:
         _place(temporary / "manifest", folder / manifest_path(manifest.version))
         highest = list_versions(folder)[-1]
         _place_text(f'{{"version":"{highest}"}}\n', folder / "latest.json", temporary)
-    size = sum(file.bytes for file in manifest.files.values()) + sum(sizes.values())
     return Exported(to, _count(to), size, reused, ADVICE.format(folder=to))
 
 
