@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from cryodata import reports_publish as reports
+from cryodata import reports_voxels
 from cryodata.console import Console
 from cryodata.options import Root, common
 
@@ -89,19 +90,45 @@ def pull(
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
 @click.option("--other-root", type=Root(remote=True), metavar="ROOT", help="Root of B; --root if not given.")
+@click.option("--voxels", is_flag=True, help="Decode the volumes and compare their voxels instead of the tables.")
+@click.option(
+    "--ids",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="FILE",
+    help="With --voxels: only the entries whose ids the file lists, one a line.",
+)
 @common(remote=True)
-def diff(first: str, second: str, other_root: str | None, root: str, as_json: bool) -> int:
+def diff(
+    first: str, second: str, other_root: str | None, voxels: bool, ids: Path | None, root: str, as_json: bool
+) -> int:
     """What changed from version A to version B: entries added, removed and changed, and why.
 
     A and B are NAME[@V], or the path or URL of a dataset's folder with @V. Tables are compared, no volume is opened.
+    With --voxels it is the volumes that are: difference and correlation of the densities, voxels of each label class
+    in A, in B and in both, and how far labels moved. Builder and recipe do not matter then, so that a build can be held
+    against the published folders.
 
     \b
     cryodata diff cryo2struct@1.1.0 cryo2struct@1.2.0
     cryodata diff cryo2struct s3://bucket/maps/cryo2struct
-    """  # fmt: skip
+    cryodata build published --source /data/root/full_dataset --as theirs; cryodata diff cryo2struct theirs --voxels
+    """
     from cryodata.build.differences import compare
+    from cryodata.build.subset import Subset
+    from cryodata.build.voxel_differences import compare_voxels
     from cryodata.formats.versions import open_dataset
 
-    one, other = open_dataset(first, None, root), open_dataset(second, None, other_root or root)
-    reports.difference(Console(as_json), one, other, compare(one, other))
+    if ids is not None and not voxels:
+        raise click.UsageError("--ids goes with --voxels: the tables are compared as a whole")
+    console, one, other = (
+        Console(as_json),
+        open_dataset(first, None, root),
+        open_dataset(second, None, other_root or root),
+    )
+    if not voxels:
+        reports.difference(console, one, other, compare(one, other))
+        return DONE
+    with console.steps("comparing volumes") as observe:
+        found = compare_voxels(one, other, observe, Subset(ids=ids))
+    reports_voxels.voxel_difference(console, one, other, found)
     return DONE

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from cryodata.build.builder import builder_names, find_builder
+from cryodata.build.dataset import Report
+from cryodata.build.export import export_version
 from cryodata.errors import UsageError
+from cryodata.formats.versions import open_version
 from tests.builder_contract import BuilderContract
 
 
@@ -35,6 +38,20 @@ class TestCryo2Struct(BuilderContract):
         return folder
 
 
+class TestPublished(BuilderContract):
+    name = "published"
+    settings = ("parent=none",)
+
+    @pytest.fixture
+    def source(self, simulated: Report, tmp_path: Path) -> Path:
+        """The folders of a simulated dataset; one of them without a model."""
+        opened = open_version(simulated.folder.parent, "simulated")
+        export_version(opened, tmp_path / "source", "mrc", lambda done, total: None)
+        (tmp_path / "source/entries.csv").unlink()
+        (tmp_path / "source/maps/SIM-00002/SIM-00002.cif").unlink()
+        return tmp_path / "source"
+
+
 def test_every_builder_file_is_under_contract() -> None:
     tested = {item.name for item in BuilderContract.__subclasses__()}
 
@@ -42,7 +59,9 @@ def test_every_builder_file_is_under_contract() -> None:
 
 
 def test_an_unknown_builder_is_named_with_those_there_are() -> None:
-    message = "^no builder 'nope'; found: cryo2struct, simulated, or a file my_builder.py or a module of your own$"
+    message = (
+        "^no builder 'nope'; found: cryo2struct, published, simulated, or a file my_builder.py or a module of your own$"
+    )
 
     with pytest.raises(UsageError, match=message):
         find_builder("nope")

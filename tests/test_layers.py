@@ -109,6 +109,7 @@ HOMES = {
         "reports_evaluate.py",
         "reports_publish.py",
         "reports_splits.py",
+        "reports_voxels.py",
     },
     "biotite": {"baseline/evaluate.py", "baseline/scoring/sequences.py"},
     "scipy": {"baseline/evaluate.py", "baseline/scoring/matching.py"},

@@ -20,6 +20,9 @@ from cryodata.errors import UsageError
 LISTS = {"validation": "valid"}
 "what the published scripts call a split, where that is not its name"
 
+LINE = 180
+"bytes of a line of a list, at most: an id has 80 letters and may be there twice"
+
 Windows = Iterator[tuple[int, list[npt.NDArray[np.float64]]]]
 "number of each window, and what is in it: density, then the labels that were asked for"
 
@@ -64,7 +67,7 @@ def lay_out(chosen: Chosen, kind: Kind, advice: str) -> Layout:
         raise UsageError(f"--format {kind.layout} needs the label {missing[0]}; found: {told}")
     need = [memory_of(row, chosen.decoder.schema.labels) for row in chosen.rows]
     pieces = [
-        Piece(row["entry_id"], count, count * kind.window_bytes, memory, partial(_write, chosen, kind, row))
+        Piece(row["entry_id"], count, count * (kind.window_bytes + LINE), memory, partial(_write, chosen, kind, row))
         for row, memory in zip(chosen.rows, need, strict=True)
         for count in (len(grid_of(chosen, row)),)
     ]

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+from collections import Counter
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -59,7 +60,8 @@ def export_pieces(opened: DatasetVersion, to: Path, layout: str, observe: Observ
     remove_stale(to)
     observe(len(done), len(made.pieces))
     reused = sum(len(note) for note in done.values())
-    for name, note in in_parallel(lambda piece: _make(to, piece), todo, _threads(todo, wish.workers)):
+    largest = max((piece.memory for piece in todo), default=0)
+    for name, note in in_parallel(lambda piece: _make(to, piece), todo, threads_for(largest, wish.workers)):
         done[name] = note
         observe(len(done), len(made.pieces))
     size = sum(sum(note.values()) for note in done.values())
@@ -81,6 +83,9 @@ def _chosen(opened: DatasetVersion, subset: Subset) -> Chosen:
     strange = [name for name in opened.manifest.schemes[scheme] if not PLAIN.fullmatch(name)]
     if strange:
         raise DatasetError(f"the scheme {scheme} has a split '{strange[0][:80]}', which can't name a file")
+    twice = [key for key, times in Counter(row["entry_id"].casefold() for row in rows).items() if times > 1]
+    if twice:
+        raise DatasetError(f"entries.parquet: the id {twice[0]} is there more than once; an export would mix the two")
     return Chosen(Decoder(opened), rows, scheme)
 
 
@@ -132,10 +137,9 @@ def _check_room(to: Path, needed: int) -> None:
         )
 
 
-def _threads(todo: list[Piece], asked: int) -> int:
-    """As many as were asked for, as memory for the largest piece allows."""
-    largest = max((piece.memory for piece in todo), default=1)
-    return max(1, min(asked or available_cores(), int(USED * memory_available()) // largest))
+def threads_for(need: int, asked: int) -> int:
+    """As many threads as were asked for, or one a core, as memory allows at `need` bytes each."""
+    return max(1, min(asked or available_cores(), int(USED * memory_available()) // max(1, need)))
 
 
 def _make(to: Path, piece: Piece) -> tuple[str, dict[str, int]]:
