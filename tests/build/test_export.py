@@ -6,6 +6,7 @@ import json
 import shutil
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import duckdb
 import mrcfile
 import numpy as np
 import polars
+import pyarrow as pa
 import pytest
 import webdataset
 from click.testing import CliRunner
@@ -21,9 +23,10 @@ from click.testing import CliRunner
 from cryodata import load_dataset
 from cryodata.build.dataset import Report
 from cryodata.build.export import Exported, Wish, export_version, pieces
-from cryodata.build.subset import Subset
+from cryodata.build.export.sequences import sequence_texts
+from cryodata.build.subset import Subset, chosen_entries
 from cryodata.cli import app
-from cryodata.errors import CryodataError, UsageError
+from cryodata.errors import CryodataError, DatasetError, UsageError
 from cryodata.formats.versions import open_version
 from cryodata.formats.volumes import folder_files
 
@@ -92,6 +95,30 @@ def test_an_entry_has_the_files_of_the_published_folders(made: Callable[[str], P
     }  # fmt: skip
     # the published scripts enter whatever lies beside the folders of the entries
     assert sorted(path.name for path in (made("mrc") / "maps").iterdir()) == [f"SIM-0000{i}" for i in (1, 2, 3, 4)]
+
+
+def test_modelled_residues_stand_under_those_of_the_full_sequence() -> None:
+    chains = [
+        {"chain": "B", "kind": "peptide", "full": "MKTAYIAK", "modelled": "KTAYXAK", "alignment": "1I4M1I1D2M"},
+        {"chain": "A", "kind": "peptide", "full": "", "modelled": "GG", "alignment": ""},
+        {"chain": "R", "kind": "nucleic", "full": "ACGU", "modelled": "AC", "alignment": "2M2I"},
+    ]
+
+    texts = sequence_texts({"sequences": chains}, "1abc")
+
+    assert texts == {
+        "1abc.fasta": ">1abc_1|Chain B|\nMKTAYIAK\n>1abc_2|Chain A|\nGG\n",
+        "1abc_all_chain_combined.fasta": "MKTAYIAKGG\n",
+        "atomic.fasta": "KTAYXAKGG\n",
+        "dealign_clustal_output.fasta": ">original\nMKTAYI-AKGG\n>atom\n-KTAY-XAKGG\n",
+    }
+
+
+def test_no_alignment_is_written_where_none_is_known() -> None:
+    chain = {"chain": "A", "kind": "peptide", "full": "MKTAYIAK", "modelled": "KTAY"}
+
+    assert "dealign_clustal_output.fasta" not in sequence_texts({"sequences": [chain]}, "1abc")
+    assert "dealign_clustal_output.fasta" not in sequence_texts({"sequences": [{**chain, "alignment": "9M"}]}, "1abc")
 
 
 def test_maps_give_the_same_sub_grids_by_the_published_rule_as_the_export_of_them(
@@ -287,6 +314,30 @@ def test_a_disk_that_is_too_small_is_noticed_before_anything_is_written(
         export(simulated, "mrc", tmp_path / "made")
 
     assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_names_of_a_dataset_lead_nowhere(
+    layout: str, simulated: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = open_version(simulated.folder.parent, "simulated")
+    strange = replace(opened.manifest, schemes={**opened.manifest.schemes, "resolution": ["../../train", "validation"]})
+    to = tmp_path / "a/b/c"
+
+    with pytest.raises(DatasetError, match=r"has a split '../../train', which can't name a file"):
+        export_version(replace(opened, manifest=strange), to, layout, lambda done, total: None)
+
+    rows = chosen_entries(opened, Subset()).to_pylist()
+    for row in rows:
+        row["pdb_id"] = "../../../../x"
+    monkeypatch.setattr(pieces, "chosen_entries", lambda opened, subset: pa.Table.from_pylist(rows))
+    export(simulated, layout, to)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert [path.name for path in (tmp_path / "a/b").iterdir()] == ["c"]
+
+    rows[1]["entry_id"] = "sim-00001"
+    with pytest.raises(DatasetError, match="the id sim-00001 is there more than once; an export would mix the two"):
+        export(simulated, layout, tmp_path / "other")
 
 
 def test_the_command_prints_one_object(simulated: Report, tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def _write(chosen: Chosen, row: Mapping[str, Any], folder: Path) -> None:
         label = Volume(painted(found, density.shape_zyx), density.voxel_size_xyz, density.origin_xyz)
         write_plain_map(place / label_file(name), label)
     stem = _stem(row)
-    for name, text in sequence_texts(row, points, stem).items():
+    for name, text in sequence_texts(row, stem).items():
         (place / name).write_text(text, encoding="ascii", errors="replace")
     if len(points["atom"]):
         write_mmcif(place / f"{stem}.cif", _model(points), stem)
