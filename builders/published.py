@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,9 @@ from cryodata.formats.mrc import read_volume
 from cryodata.formats.mrc_header import MapHeader, read_header
 from cryodata.formats.structure import read_structure
 from cryodata.formats.tables import reserved_columns
+from cryodata.prepare.arrays import AMINO, ATOM, SECONDARY
 from cryodata.prepare.labels import label_volume
 from cryodata.prepare.unpaint import Painted, recognised, unpainted
-
-from .cryo2struct import ARRAYS
 
 FACTS = (
     FactSpec("label_maps", "string", "label maps that the folder has; labels of others are unknown and 0"),
@@ -58,9 +58,11 @@ class Published:
         Parameter("max_voxels", 2**30, count, True, "largest volume"),
     )
 
-    def schema(self, recipe: str) -> Schema:
-        """The arrays of cryo2struct."""
-        return Schema(ARRAYS, FACTS)
+    def schema(self, recipe: str, parameters: Mapping[str, Any]) -> Schema:
+        """The labels of cryo2struct, whatever the atoms belong to: the scripts look at their names alone."""
+        density = ArraySpec("density", "density", "float32", 0.0, 1.0, "as in the folders")
+        labels = tuple(replace(array, kinds=()) for array in (ATOM, AMINO, SECONDARY))
+        return Schema((density, *labels), FACTS, parameters["label_rule"], "last")
 
     def license_of(self, entries: Sequence[Entry]) -> str:
         """Whoever gave the folders knows."""
@@ -70,7 +72,7 @@ class Published:
         """The folders below a source, or those that its entries.csv lists."""
         if not isinstance(source, Path):
             raise UsageError("published takes folders of this machine: --source DIR")
-        return read_published_folder(source, reserved_columns(self.schema("as-is")))
+        return read_published_folder(source, reserved_columns(self.schema("as-is", parameters)))
 
     def admit(self, entry: Entry, parameters: Mapping[str, Any]) -> None:
         """Refuse what has no labels."""
@@ -84,13 +86,14 @@ class Published:
 
     def make(self, entry: Entry, recipe: str, parameters: Mapping[str, Any]) -> Sample:
         """Read density and labels; nothing is resampled, normalised or labelled anew."""
+        arrays = self.schema(recipe, parameters).labels
         density = _read_density(entry.sources["map"], parameters["max_voxels"])
         volumes = {
             array.name: _read_label(entry.sources[array.name], array, density)
-            for array in (*ARRAYS[1:], CALPHAS)
+            for array in (*arrays, CALPHAS)
             if array.name in entry.sources
         }
-        names = {array.name: {item.value: item.name for item in array.classes} for array in ARRAYS[1:]}
+        names = {array.name: {item.value: item.name for item in array.classes} for array in arrays}
         painted = Painted(volumes, names, parameters["label_rule"])
         points, share, sequences = _placed(painted, density, entry.sources.get("model"))
         facts = {
@@ -101,7 +104,7 @@ class Published:
             "saturated": int(np.count_nonzero(density.data == 1.0)),
             "n_residues": int(np.count_nonzero(points.model.atom == "CA")),
         }
-        labels = {array.name: label_volume(array, points, density.shape_zyx) for array in ARRAYS[1:]}
+        labels = {array.name: label_volume(array, points, density.shape_zyx) for array in arrays}
         return Sample(density, labels, points, sequences, facts)
 
 

@@ -40,6 +40,13 @@ _OTHER_KINDS = {
     gemmi.EntityType.NonPolymer: "ligand",
     gemmi.EntityType.Water: "water",
 }
+_TYPES = {
+    "branched": gemmi.EntityType.NonPolymer,  # whose links nobody says
+    "ligand": gemmi.EntityType.NonPolymer,
+    "unknown": gemmi.EntityType.NonPolymer,
+    "water": gemmi.EntityType.Water,
+}
+"how entities are written; others are polymers"
 
 
 def model_digest(path: Path) -> tuple[str, int]:
@@ -123,7 +130,8 @@ def _gemmi_residue(model: AtomicModel, first: int, last: int) -> gemmi.Residue:
     residue.name = str(model.residue[first])
     residue.seqid = gemmi.SeqId(int(model.auth_seq_id[first]), str(model.insertion_code[first]) or " ")
     residue.label_seq = int(model.label_seq_id[first]) or None
-    residue.entity_type = gemmi.EntityType.Polymer
+    residue.entity_type = _TYPES.get(str(model.entity_kind[first]), gemmi.EntityType.Polymer)
+    residue.het_flag = "A" if residue.entity_type == gemmi.EntityType.Polymer else "H"
     for row in range(first, last):
         residue.add_atom(_gemmi_atom(model, row))
     return residue

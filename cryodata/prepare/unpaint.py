@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,8 @@ import numpy.typing as npt
 from cryodata.core.entry import LabelPoints
 from cryodata.core.model import AtomicModel
 from cryodata.core.volume import FloatArray, Volume
-from cryodata.prepare.labels import LOST, NOT_CA, VOXEL_RULES, WRITTEN
+from cryodata.prepare.labels import LOST, UNLABELLED, VOXEL_RULES, WRITTEN
+from cryodata.prepare.molecule import kinds, parts
 from cryodata.prepare.residues import BACKBONE, is_backbone
 
 MIDDLE = {"floor": 0.5 - 2.0**-10, "nearest": 0.0}
@@ -64,7 +66,15 @@ def unpainted(painted: Painted, grid: Volume) -> LabelPoints:
         np.where(is_ca, value.get("secondary", nothing), 0).astype(np.uint8),
     )
     state = np.where(lost, LOST, WRITTEN).astype(np.uint8)
-    return LabelPoints(model, voxel, state, np.where(is_ca, WRITTEN, NOT_CA).astype(np.uint8))
+    return LabelPoints(
+        model,
+        kind=np.full(len(place), "protein"),
+        part=np.full(len(place), "backbone"),
+        q_score=np.full(len(place), np.nan, dtype=np.float32),
+        voxel_zyx=voxel,
+        state=state,
+        state_ca=np.where(is_ca, WRITTEN, UNLABELLED).astype(np.uint8),
+    )
 
 
 def recognised(
@@ -88,14 +98,19 @@ def recognised(
     if "secondary" in painted.volumes:
         secondary = np.where(is_ca, ours.secondary, secondary)
     columns = {column.name: getattr(mine, column.name) for column in fields(mine)}
+    kind = kinds(model)
     columns |= {"residue": residue, "secondary": secondary, "position": ours.position}
-    merged = {
-        name: np.where(found.reshape(-1, *[1] * (values.ndim - 1)), values, getattr(ours, name)).astype(
-            np.result_type(values, getattr(ours, name))
-        )
-        for name, values in columns.items()
-    }
-    return replace(points, model=AtomicModel(**merged)), found
+    columns["parent"] = np.where(residue == mine.residue, mine.parent, np.where(residue == UNKNOWN, "", residue))
+    merged = {name: _choose(found, values, getattr(ours, name)) for name, values in columns.items()}
+    told = (kind, points.kind), (parts(model, kind), points.part)
+    kind, part = (_choose(found, of_model[np.maximum(rows, 0)], before) for of_model, before in told)
+    return replace(points, model=AtomicModel(**merged), kind=kind, part=part), found
+
+
+def _choose(found: npt.NDArray[np.bool_], these: npt.NDArray[Any], those: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """`these` where found, else `those`, (n, ...)."""
+    mask = found.reshape(-1, *[1] * (these.ndim - 1))
+    return np.asarray(np.where(mask, these, those), dtype=np.result_type(these, those))
 
 
 def _rows_of(
@@ -151,6 +166,7 @@ def _bare_model(
         b_factor=unknown,
         position=np.arange(count, dtype=np.int32),
         secondary=secondary,
+        parent=np.where(residue == UNKNOWN, "", residue),
     )
 
 

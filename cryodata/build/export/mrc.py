@@ -24,9 +24,9 @@ import numpy as np
 
 from cryodata.build.decoded import Columns, Voxels, memory_of, painted
 from cryodata.build.export import Chosen, Layout, Piece
+from cryodata.build.export.atoms import model_of
 from cryodata.build.export.sequences import sequence_texts
 from cryodata.build.subset import ROW
-from cryodata.core.model import AtomicModel
 from cryodata.core.splits import SPLITS
 from cryodata.core.volume import Volume
 from cryodata.formats.mrc import write_plain_map
@@ -88,7 +88,7 @@ def _write(chosen: Chosen, row: Mapping[str, Any], folder: Path) -> None:
     for name, text in sequence_texts(row, stem).items():
         (place / name).write_text(text, encoding="ascii", errors="replace")
     if len(points["atom"]):
-        write_mmcif(place / f"{stem}.cif", _model(points), stem)
+        write_mmcif(place / f"{stem}.cif", model_of(points), stem)
 
 
 def _calphas(points: Columns) -> Voxels:
@@ -100,30 +100,6 @@ def _stem(row: Mapping[str, Any]) -> str:
     """What files are named after: the PDB id if there is one, and one only."""
     pdb_id = str(row["pdb_id"] or "")
     return pdb_id.lower() if PLAIN.fullmatch(pdb_id) else str(row["entry_id"])
-
-
-def _model(points: Columns) -> AtomicModel:
-    """The atoms of the table, as far as it tells of them."""
-    atom, count = points["atom"].astype(np.str_), len(points["atom"])
-    chain, number = points["chain"].astype(np.str_), points["label_seq_id"].astype(np.int32)
-    residue, blank = points["residue"].astype(np.str_), np.full(count, "")
-    changes = (chain[1:] != chain[:-1]) | (number[1:] != number[:-1]) | (residue[1:] != residue[:-1])
-    return AtomicModel(
-        xyz=points["xyz"],
-        atom=atom,
-        element=np.array([name[:1] for name in atom.tolist()]),
-        residue=np.where(residue == "", "UNK", residue),
-        chain=np.where(chain == "", "_", chain),
-        label_seq_id=number,
-        auth_seq_id=number,
-        insertion_code=blank,
-        altloc=blank,
-        entity_kind=np.full(count, "peptide"),
-        occupancy=np.nan_to_num(points["occupancy"], nan=1.0),
-        b_factor=np.nan_to_num(points["b_factor"]),
-        position=np.cumsum(np.r_[False, changes]).astype(np.int32),
-        secondary=points["secondary"],
-    )
 
 
 def _entries(chosen: Chosen) -> str:
