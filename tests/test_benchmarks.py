@@ -25,6 +25,7 @@ from benchmarks.read.measure import arguments as case_arguments
 from benchmarks.read.peers import plain
 from benchmarks.read.runner import Module, NotRunError, call, requirements
 from benchmarks.read.table import markdown, ratios
+from benchmarks.splits import __main__ as splitting
 from cryodata.build.dataset import Report
 from cryodata.prepare.potential import density_of
 from cryodata.prepare.simulate import random_protein
@@ -169,3 +170,14 @@ def test_quality() -> None:
     assert found["residues"] == 20
     assert found["mean Q-score"] > 0.5
     assert set(found["per 1,000 residues"]) == {"compiled", "by numpy"}
+
+
+def test_splits() -> None:
+    given = splitting.arguments().parse_args(["--entries", "20", "40", "--recall", "30", "--chance", "40"])
+
+    found = splitting.run(given)
+
+    assert [row["entries"] for row in found["times"]] == [20, 40]
+    assert found["recall"]["pairs_and_recall"]["all"][0] > 0
+    assert found["chance"]["pairs"] == 780
+    assert found["archive"]["core_seconds"] >= 0

@@ -145,7 +145,7 @@ def _splits(
     others = assign(entries, seed=parameters["seed"], listed=known.listed, parent=known.units.get("resolution"))
     rules = Rules(parameters["seed"], parameters["promiscuous"], known.listed, known.units.get("sequence", {}))
     told = [(entry, receipt.content["sequences"]) for entry, receipt in finished.accepted]
-    folder, hands = Path(known.job.folder), min(available_cores(), request.crew.workers or 1)
+    folder, hands = Path(known.job.folder), min(available_cores(), request.crew.workers or available_cores())
     by_sequence, proteins, pairs = split_by_sequence(told, rules, folder, temporary, hands, telling(say))
     splits = {scheme: {**others, "sequence": by_sequence}[scheme] for scheme in SCHEMES}
     return splits, measured(splits, proteins, pairs)

@@ -40,7 +40,7 @@ def all_pairs(
     folder: of the dataset, None to look up nothing. temporary: a folder on the same disk to write what was found; None
     to write nothing. The result is the same with and without what is kept.
     """
-    digests = [hashlib.sha256(sequence.encode()).hexdigest()[:32] for sequence in sequences]
+    digests = [digest_of(sequence) for sequence in sequences]
     known = _read(folder, method(len(sequences))) if folder is not None else ({}, [])
     fresh = [number for number, digest in enumerate(digests) if digest not in known[0]]
     now = {digest: number for number, digest in enumerate(digests)}
@@ -51,6 +51,11 @@ def all_pairs(
     if folder is not None and temporary is not None and fresh and len(sequences) >= WORTH:
         _write(folder, temporary, digests, pairs)
     return pairs
+
+
+def digest_of(sequence: str) -> str:
+    """By which a sequence is known again."""
+    return hashlib.sha256(sequence.encode()).hexdigest()[:32]
 
 
 def _read(folder: Path, how: str) -> tuple[dict[str, int], list[tuple[int, int, int, float]]]:

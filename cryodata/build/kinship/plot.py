@@ -48,18 +48,21 @@ def draw_shares(panel: Any, held: Sequence[tuple[str, Held]]) -> None:
     panel.set_yticks(range(len(held)), [f"{name}\n{part.residues:,} residues" for name, part in held], fontsize=8)
     panel.set(xlim=(0, 100), xlabel="share of the residues, %", ylim=(max(0, len(held) - 1) + 0.7, -0.7))
     panel.spines[["top", "right"]].set_visible(False)
-    panel.legend(loc="upper center", bbox_to_anchor=(0.5, 1.16), ncols=3, fontsize=7, frameon=False)
+    panel.set_title("held out, with a chain alike in training", fontsize=9, loc="left")
+    panel.legend(loc="upper left", bbox_to_anchor=(1.0, 0.0), fontsize=7, frameon=False)
 
 
 def draw_identities(panel: Any, held: Sequence[tuple[str, Held]]) -> None:
     """Residues by the identity of the chain of training that is most like theirs."""
     bins = np.linspace(0.3, 1.0, 15)
-    for number, (name, part) in enumerate(held[: len(HUES)]):
+    shown = [(name, part) for name, part in held if part.leaked][: len(HUES)]
+    for number, (name, part) in enumerate(shown):
         identity = [item.identity for item in part.leaked]
         weights = [item.residues for item in part.leaked]
         panel.hist(identity, bins, weights=weights, histtype="step", lw=1.6, color=HUES[number], label=name)
     panel.set(xlabel="identity of the most similar chain of training", ylabel="residues", xlim=(0.28, 1.02))
     panel.set_ylim(bottom=0)
     panel.spines[["top", "right"]].set_visible(False)
-    if held:
-        panel.legend(fontsize=7, frameon=False)
+    panel.set_title("by how alike the most similar chain of training is", fontsize=9, loc="left")
+    if shown:
+        panel.legend(fontsize=7, frameon=False, loc="upper left")

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cryodata.build.catalog import read_split_list
 from cryodata.build.kinship.kept import all_pairs
@@ -73,16 +74,12 @@ def report_splits(
         raise UsageError(f"no split scheme '{unknown[0]}'; found: {', '.join(known)}")
     if not schemes and split_list is None:
         schemes = [scheme for scheme in ("resolution", "sequence") if scheme in known]
-    columns = ["entry_id", "emdb_id", "pdb_id", "sequences", *(f"split_{scheme}" for scheme in known)]
-    rows = read_table(opened.table("entries.parquet"), columns=columns).to_pylist()
-    entries = [Entry(row["entry_id"], row["emdb_id"] or "", row["pdb_id"] or "") for row in rows]
-    proteins = Proteins.of((entry, row["sequences"] or ()) for entry, row in zip(entries, rows, strict=True))
+    rows, entries, proteins = _read(opened)
     splits = {scheme: {row["entry_id"]: row[f"split_{scheme}"] for row in rows} for scheme in schemes}
     missing: dict[str, str] = {}
     if split_list is not None:
         splits[LISTED], missing = listed_splits(split_list, entries, _refused(opened))
-    folder = None if is_remote(opened.root) else Path(opened.root) / opened.manifest.name
-    pairs = all_pairs(folder, None, proteins.sequences, hands, observe)
+    pairs = all_pairs(_folder(opened), None, proteins.sequences, hands, observe)
     return SplitReport(
         rule=rule_of(str(opened.manifest.parameters.get("promiscuous", AUTO)), len(entries)),
         score=leakage_criterion(proteins).score,
@@ -91,6 +88,19 @@ def report_splits(
         missing=missing,
         unlisted=len(entries) - len(splits[LISTED]) if split_list is not None else 0,
     )
+
+
+def _read(opened: DatasetVersion) -> tuple[list[dict[str, Any]], list[Entry], Proteins]:
+    """Rows of the entries table with splits and sequences, the entries, and their proteins."""
+    columns = ["entry_id", "emdb_id", "pdb_id", "sequences", *(f"split_{name}" for name in opened.manifest.schemes)]
+    rows = read_table(opened.table("entries.parquet"), columns=columns).to_pylist()
+    entries = [Entry(row["entry_id"], row["emdb_id"] or "", row["pdb_id"] or "") for row in rows]
+    return rows, entries, Proteins.of((entry, row["sequences"] or ()) for entry, row in zip(entries, rows, strict=True))
+
+
+def _folder(opened: DatasetVersion) -> Path | None:
+    """Where pairs may be kept."""
+    return None if is_remote(opened.root) else Path(opened.root) / opened.manifest.name
 
 
 def listed_splits(
