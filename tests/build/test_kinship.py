@@ -258,14 +258,32 @@ def test_a_list_wins_over_the_parent_and_the_parent_over_relatives(tmp_path: Pat
     assert found == {"EMD-1": "test", "EMD-2": "train", "EMD-3": "unassigned"}
 
 
-def rows(pairs: Pairs) -> list[tuple[int, int, int, float]]:
-    return pairs.rows()
+def rows(pairs: Pairs) -> list[tuple[float, ...]]:
+    return [tuple(row) for row in pairs.rows().tolist()]
 
 
 def test_pairs_are_the_same_for_any_number_of_hands() -> None:
     sequences = Proteins.of(of_world(80)).sequences
 
     assert rows(similar_pairs(sequences, Criterion(), hands=1)) == rows(similar_pairs(sequences, Criterion(), hands=5))
+
+
+def test_an_interruption_does_not_wait_for_what_has_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    sequences, begun = Proteins.of(of_world(150)).sequences, []
+
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    class Counted(Query):
+        def __init__(self, sequence: str) -> None:
+            begun.append(sequence)
+            super().__init__(sequence)
+
+    monkeypatch.setattr("cryodata.build.kinship.pairs.Query", Counted)
+    with pytest.raises(KeyboardInterrupt):
+        similar_pairs(sequences, Criterion(), hands=2, observe=interrupt)
+
+    assert 0 < len(begun) < len(sequences)
 
 
 def test_words_find_the_pairs_that_alignments_of_all_find() -> None:
@@ -369,6 +387,8 @@ def test_the_boxes_of_tubulin_and_kinesin_stand_together_as_one_archive_entry(
 def test_ids_of_the_archive_are_compared_without_regard_to_case() -> None:
     proteins = Proteins.of([entry(1, [random(0)], "1ABC 2def"), entry(2, [random(1)], "2DEF")])
 
+    free = Proteins.of([entry(1, [], "none"), entry(2, [], "none, pdb_00001abc"), entry(3, [], "PDB_00001ABC")])
     assert proteins.archive_ids["EMD-1"] == ("EMD-1", "1abc", "2def")
+    assert free.same_archive.tolist() == [[1, 2]]
     assert re.fullmatch("[A-Z]+", proteins.sequences[0])
     assert proteins.same_archive.tolist() == [[0, 1]]

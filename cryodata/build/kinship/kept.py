@@ -41,13 +41,17 @@ def all_pairs(
     to write nothing. The result is the same with and without what is kept.
     """
     digests = [digest_of(sequence) for sequence in sequences]
-    known = _read(folder, method(len(sequences))) if folder is not None else ({}, [])
-    fresh = [number for number, digest in enumerate(digests) if digest not in known[0]]
-    now = {digest: number for number, digest in enumerate(digests)}
-    place = {at: now[digest] for digest, at in known[0].items() if digest in now}
-    kept = [(place[a], place[b], score, same) for a, b, score, same in known[1] if a in place and b in place]
-    found = similar_pairs(sequences, Criterion(), hands, fresh, observe) if fresh else Pairs.of([])
-    pairs = Pairs.of([*kept, *found.rows()])
+    known, before = _read(folder, method(len(sequences))) if folder is not None else ({}, Pairs.of(np.zeros((0, 4))))
+    fresh = [number for number, digest in enumerate(digests) if digest not in known]
+    place = np.full(len(known) + 1, -1)  # of each sequence that was compared, here
+    for number, digest in enumerate(digests):
+        place[known.get(digest, -1)] = number if digest in known else -1
+    rows = before.rows()
+    rows[:, 0], rows[:, 1] = place[before.one], place[before.other]
+    rows = rows[(rows[:, :2] >= 0).all(axis=1)]
+    if fresh:
+        rows = np.concatenate([rows, similar_pairs(sequences, Criterion(), hands, fresh, observe).rows()])
+    pairs = Pairs.of(rows)
     if folder is not None and temporary is not None and fresh and len(sequences) >= WORTH:
         _write(folder, temporary, digests, pairs)
     return pairs
@@ -58,17 +62,18 @@ def digest_of(sequence: str) -> str:
     return hashlib.sha256(sequence.encode()).hexdigest()[:32]
 
 
-def _read(folder: Path, how: str) -> tuple[dict[str, int], list[tuple[int, int, int, float]]]:
+def _read(folder: Path, how: str) -> tuple[dict[str, int], Pairs]:
     """Number of each sequence that was compared, by its hash, and the pairs; nothing if they were found otherwise."""
+    nothing: tuple[dict[str, int], Pairs] = ({}, Pairs.of(np.zeros((0, 4))))
     try:
         table = read_table(folder / FOLDER / f"{how}.parquet")
         said = table.schema.metadata[b"cryodata"].decode("ascii").split()
         if said[0] != _way() or table.schema.remove_metadata() != _PAIRS:
-            return {}, []
+            return nothing
         pairs = Pairs(*(np.asarray(table[name].combine_chunks()) for name in COLUMNS))
     except (DatasetError, KeyError, TypeError, IndexError, UnicodeDecodeError):  # nothing there, or nothing of ours
-        return {}, []
-    return {digest: number for number, digest in enumerate(said[1:])}, pairs.rows()
+        return nothing
+    return {digest: number for number, digest in enumerate(said[1:])}, pairs
 
 
 def _write(folder: Path, temporary: Path, digests: Sequence[str], pairs: Pairs) -> None:

@@ -53,19 +53,19 @@ class _Side:
                 self.first.setdefault(chain.sequence, chain)
         there = np.zeros(len(proteins.sequences), dtype=bool)
         there[list(self.first)] = True
-        self._best: dict[int, tuple[float, int]] = {}
-        for one, other in ((pairs.one, pairs.other), (pairs.other, pairs.one)):
-            rows = np.flatnonzero(there[other])
-            for query, partner, same in zip(
-                one[rows].tolist(), other[rows].tolist(), pairs.identity[rows].tolist(), strict=True
-            ):
-                self._best[query] = max(self._best.get(query, (0.0, -partner)), (same, -partner))
-        self._best |= {number: (1.0, -number) for number in np.flatnonzero(there & itself).tolist()}
+        query = np.concatenate([pairs.one, pairs.other, np.flatnonzero(itself)])
+        partner = np.concatenate([pairs.other, pairs.one, np.flatnonzero(itself)])
+        identity = np.concatenate([pairs.identity, pairs.identity, np.ones(int(itself.sum()))])
+        query, partner, identity = query[there[partner]], partner[there[partner]], identity[there[partner]]
+        order = np.lexsort((partner, -identity, query))
+        numbers, first = np.unique(query[order], return_index=True)
+        best = zip(identity[order][first].tolist(), partner[order][first].tolist(), strict=True)
+        self._best = dict(zip(numbers.tolist(), best, strict=True))
 
     def nearest(self, sequence: int) -> tuple[float, Chain] | None:
         """Identity of the chain most alike, and that chain; None if none is alike."""
         found = self._best.get(sequence)
-        return None if found is None else (found[0], self.first[-found[1]])
+        return None if found is None else (found[0], self.first[found[1]])
 
 
 def _held(split: str, mine: set[str], others: set[str], proteins: Proteins, side: _Side) -> Held:

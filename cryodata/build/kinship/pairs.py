@@ -13,11 +13,14 @@ import numpy.typing as npt
 from cryodata.prepare.alignment import Criterion, Match, Query
 from cryodata.prepare.words import WordIndex
 
-EXACT = 4000
-"sequences up to which all pairs are aligned, 2.5 minutes of one core; above, those that share words"
+EXACT = 6000
+"sequences up to which all pairs are aligned, 6 minutes of one core; above, those that share words"
 
 CHUNK = 16
 "sequences that a hand takes at a time"
+
+Rows = npt.NDArray[np.float64]
+"one, other, score and identity of pairs, float64 (n, 4)"
 
 Observe = Callable[[int, int], None]
 "called as (done, total) with numbers of sequences"
@@ -41,27 +44,21 @@ class Pairs:
         return len(self.one)
 
     @classmethod
-    def of(cls, rows: Sequence[tuple[int, int, int, float]]) -> Pairs:
+    def of(cls, rows: Rows) -> Pairs:
         """From rows (one, other, score, identity) in any order."""
-        rows = sorted((min(row[:2]), max(row[:2]), *row[2:]) for row in rows)
-        one, other, score, identity = zip(*rows, strict=True) if rows else ((), (), (), ())
-        return cls(
-            np.array(one, dtype=np.int32),
-            np.array(other, dtype=np.int32),
-            np.array(score, dtype=np.int32),
-            np.array(identity, dtype=np.float64),
-        )
+        low, high = np.minimum(rows[:, 0], rows[:, 1]), np.maximum(rows[:, 0], rows[:, 1])
+        order = np.lexsort((high, low))
+        one, other, score = (column[order].astype(np.int32) for column in (low, high, rows[:, 2]))
+        return cls(one, other, score, rows[order, 3])
 
     def above(self, score: int) -> Pairs:
         """Those with a score at least so high."""
         kept = self.score >= score
         return Pairs(self.one[kept], self.other[kept], self.score[kept], self.identity[kept])
 
-    def rows(self) -> list[tuple[int, int, int, float]]:
+    def rows(self) -> Rows:
         """(one, other, score, identity) of each."""
-        return list(
-            zip(self.one.tolist(), self.other.tolist(), self.score.tolist(), self.identity.tolist(), strict=True)
-        )
+        return np.stack([self.one, self.other, self.score, self.identity], axis=1, dtype=np.float64)
 
 
 def similar_pairs(
@@ -88,26 +85,24 @@ def similar_pairs(
         later: npt.NDArray[np.int64] = others[(place[others] > query) & (others != query)]
         return later
 
-    def work(queries: Sequence[int]) -> list[tuple[int, int, int, float]]:
-        return [row for query in queries for row in _compare(sequences, query, partners(query), criterion)]
+    def work(queries: Sequence[int]) -> Rows:
+        found = [row for query in queries for row in _compare(sequences, query, partners(query), criterion)]
+        return np.array(found, dtype=np.float64).reshape(-1, 4)
 
-    rows: list[tuple[int, int, int, float]] = []
-    with ThreadPoolExecutor(max(1, hands)) as threads:
+    rows = [np.zeros((0, 4))]
+    threads = ThreadPoolExecutor(max(1, hands))
+    try:
         for done, found in enumerate(threads.map(work, _chunks(mine)), start=1):
-            rows += found
+            rows.append(found)
             observe(min(done * CHUNK, len(mine)), len(mine))
-    return Pairs.of(rows)
+    finally:
+        threads.shutdown(cancel_futures=True)  # an interruption does not wait for what has not begun
+    return Pairs.of(np.concatenate(rows))
 
 
 def method(count: int) -> str:
     """How pairs of so many sequences are found."""
     return "all" if count <= EXACT else "words"
-
-
-def identity_of(one: str, other: str, criterion: Criterion) -> float:
-    """Identity of two sequences that are alike; 0 if they are not."""
-    match = Query(one).match(other)
-    return match.identity if match.meets(criterion, min(len(one), len(other))) else 0.0
 
 
 def _compare(

@@ -20,6 +20,9 @@ from cryodata.prepare.sequences import compared
 JOIN, SHARE, AUTO = "join", "share", "auto"
 "what joins entries: any pair of chains; chains that are a part of the smaller entry worth speaking of; by their number"
 
+PDB_IDS = re.compile(r"\b(?=[a-z_]*[0-9])\w{4,}\b")
+"words with a digit in free text: `none` and `unknown` are no ids that entries share"
+
 MANY = 1000
 "entries from which on `auto` is `share`"
 
@@ -61,7 +64,7 @@ class Proteins:
         archive_ids = {}
         for entry, sequences in entries:
             units.add(entry.unit)
-            pdb_ids = re.findall(r"\w+", entry.pdb_id.lower())
+            pdb_ids = PDB_IDS.findall(entry.pdb_id.lower())
             archive_ids[entry.entry_id] = (entry.unit, *pdb_ids)
             for pdb_id in pdb_ids:
                 by_pdb[pdb_id].add(entry.unit)
