@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from cryodata.core.splits import TEST, TRAIN, UNASSIGNED, VALIDATION, VALIDATION_SHARE, fraction_of
 
-LARGEST_HELD_OUT = 0.10
-"share of all units; a component with more is for training: no seed may hold out half of a dataset"
+LARGEST_HELD_OUT = 0.05
+"share of all units; a component with more is for training: validation is a tenth, and no seed may make it far more"
 
 _BITS = {TRAIN: 1, VALIDATION: 2, TEST: 4}
 

@@ -59,13 +59,14 @@ def test_a_tenth_of_the_components_is_held_out_whatever_their_size(size: int) ->
     assert 0.06 < sum(split == "validation" for split in splits.values()) / len(names) < 0.14
 
 
-def test_a_component_of_more_than_a_tenth_of_all_units_is_for_training() -> None:
+@pytest.mark.parametrize(("size", "expected"), [(5, {"train", "validation"}), (6, {"train"})])
+def test_a_component_of_more_than_a_twentieth_of_all_units_is_for_training(size: int, expected: set[str]) -> None:
     names = units(100)
-    pairs = edges(*((number, number + 1) for number in range(10)))  # 11 units
+    pairs = edges(*((number, number + 1) for number in range(size - 1)))
 
-    found = {seed: split_components(names, pairs, {}, seed)[names[0]] for seed in range(60)}
+    found = {split_components(names, pairs, {}, seed)[names[0]] for seed in range(60)}
 
-    assert set(found.values()) == {"train"}
+    assert found == expected
 
 
 def test_a_new_unit_goes_where_what_it_is_joined_to_stands() -> None:

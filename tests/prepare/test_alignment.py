@@ -90,3 +90,13 @@ def test_about_one_pair_of_unrelated_sequences_reaches_the_score_beyond_chance()
 
     assert sum(score >= beyond for score in found) <= 3
     assert sum(score >= beyond - 10 for score in found) > 3
+
+
+def test_without_parasail_numpy_aligns(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = related(3)
+    expected = Query(one).match(other)
+    monkeypatch.setattr("cryodata.prepare.alignment._parasail", lambda: None)
+
+    query = Query(one)
+
+    assert (query.score(other), query.match(other)) == (expected.score, align(one, other))
