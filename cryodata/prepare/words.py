@@ -61,7 +61,10 @@ class WordIndex:
         self._blocks = [self._block(first) for first in range(0, len(sequences), BLOCK)]
 
     def alike(self, query: int, first: int = 0) -> Ints:
-        """Sequences that may be alike to one of them, int64, ascending; only those from `first` on."""
+        """Sequences that may be alike to one of them, int64, ascending; only those from `first` on.
+
+        If one may be alike to another, so may the other to the one.
+        """
         found = [self._of_block(query, block) for block in self._blocks if block.first + len(block.lengths) > first]
         numbers = np.concatenate([np.zeros(0, dtype=np.int64), *found])
         return numbers[numbers >= first]
@@ -87,7 +90,11 @@ class WordIndex:
         owner, mine = block.owner[hits], int(self._lengths[query])
         bands = (block.lengths + mine) // BAND + 2
         offset = np.cumsum(bands) - bands
-        diagonal = block.place[hits] - np.repeat(at, count) + mine
+        here, there = np.repeat(at, count), block.place[hits]
+        diagonal = there - here + mine
+        if block.first < query:  # bands begin where they do for the lower of two numbers, whoever asks
+            lower = owner < query - block.first
+            diagonal[lower] = (here - there)[lower] + block.lengths[owner[lower]]
         filled = np.bincount(offset[owner] + diagonal // BAND, minlength=int(bands.sum()) + 1)
         fullest = np.maximum.reduceat(filled[:-1] + filled[1:], offset)
         return block.first + np.flatnonzero(fullest >= _enough(block.lengths, mine))

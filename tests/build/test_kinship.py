@@ -268,6 +268,18 @@ def test_pairs_are_the_same_for_any_number_of_hands() -> None:
     assert rows(similar_pairs(sequences, Criterion(), hands=1)) == rows(similar_pairs(sequences, Criterion(), hands=5))
 
 
+@pytest.mark.parametrize("exact", [0, 1000], ids=["words", "all"])
+def test_pairs_do_not_depend_on_what_was_compared_before(exact: int) -> None:
+    sequences = Proteins.of(of_world(100)).sequences
+    every = rows(similar_pairs(sequences, Criterion(), exact=exact))
+    for fresh in (range(0, len(sequences), 3), [len(sequences) - 1], range(len(sequences) // 2, len(sequences))):
+        wanted = set(fresh)
+
+        found = rows(similar_pairs(sequences, Criterion(), fresh=list(fresh), exact=exact))
+
+        assert found == [row for row in every if row[0] in wanted or row[1] in wanted]
+
+
 def test_an_interruption_does_not_wait_for_what_has_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     sequences, begun = Proteins.of(of_world(150)).sequences, []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from benchmarks.splits.families import background, descendant, text
 from cryodata.prepare import words
@@ -49,17 +50,21 @@ def test_the_first_to_look_at_can_be_given() -> None:
     assert index.alike(1, 2).tolist() == [2]
 
 
-def test_what_is_found_does_not_depend_on_the_blocks(monkeypatch: object) -> None:
+def test_what_is_found_does_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     sequences = unrelated(70)
     expected = [WordIndex(sequences).alike(number).tolist() for number in range(70)]
-    original = words.BLOCK
-    try:
-        words.BLOCK = 16  # type: ignore[misc]
-        found = [WordIndex(sequences).alike(number).tolist() for number in range(70)]
-    finally:
-        words.BLOCK = original  # type: ignore[misc]
+    monkeypatch.setattr(words, "BLOCK", 16)
+
+    found = [WordIndex(sequences).alike(number).tolist() for number in range(70)]
 
     assert found == expected
+
+
+def test_of_two_sequences_either_finds_the_other_or_none_does() -> None:
+    index = WordIndex(unrelated(150))
+    found = {(one, other) for one in range(150) for other in index.alike(one).tolist()}
+
+    assert found == {(other, one) for one, other in found}
 
 
 def test_short_and_unknown_sequences_have_no_words() -> None:

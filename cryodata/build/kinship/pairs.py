@@ -10,7 +10,7 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
-from cryodata.prepare.alignment import Criterion, Match, Query
+from cryodata.prepare.alignment import Criterion, Query
 from cryodata.prepare.words import WordIndex
 
 EXACT = 6000
@@ -76,12 +76,14 @@ def similar_pairs(
     """
     index = WordIndex(sequences) if len(sequences) > exact else None
     mine = list(range(len(sequences))) if fresh is None else sorted(fresh)
+    every = len(mine) == len(sequences)
     place = np.full(len(sequences), len(sequences), dtype=np.int64)  # the others are behind all that are asked for
     place[mine] = mine
 
     def partners(query: int) -> npt.NDArray[np.int64]:
         """Each pair is looked at once: by its lower number if both ask."""
-        others = np.arange(len(sequences)) if index is None else index.alike(query)
+        first = query + 1 if every else 0
+        others = np.arange(first, len(sequences)) if index is None else index.alike(query, first)
         later: npt.NDArray[np.int64] = others[(place[others] > query) & (others != query)]
         return later
 
@@ -111,7 +113,8 @@ def _compare(
     held = Query(sequences[query])
     for other in (int(number) for number in others):
         if held.score(sequences[other]) >= criterion.score:
-            match: Match = held.match(sequences[other])
+            # of several best alignments the one that counts is that of the lower number, whoever asks
+            match = held.match(sequences[other]) if query < other else Query(sequences[other]).match(sequences[query])
             if match.meets(criterion, min(len(sequences[query]), len(sequences[other]))):
                 yield query, other, match.score, match.identity
 
