@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 RULES = {
     "join": "any two chains alike join two entries",
-    "share": "chains alike join two entries if they make up a tenth of the smaller one",
+    "share": "chains alike join two entries if they make up a tenth of the smaller one, those of families that are "
+    "everywhere only if they are the main protein of both",
 }
 
 

@@ -105,6 +105,11 @@ def scores() -> npt.NDArray[np.int32]:
     return matrix
 
 
+def is_fast() -> bool:
+    """Is parasail there? Without it an alignment takes 300 times longer."""
+    return _parasail() is not None
+
+
 def score_beyond_chance(residues: int) -> int:
     """The score that fewer than one pair among sequences of so many residues in all reaches by chance, MIN_SCORE at
     least: 60 up to some 15,000 residues, 89 for a million, 112 for twenty million."""

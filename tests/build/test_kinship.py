@@ -16,7 +16,7 @@ from cryodata.build.kinship.edges import everywhere, unit_edges
 from cryodata.build.kinship.kept import FOLDER, all_pairs
 from cryodata.build.kinship.leakage import measure
 from cryodata.build.kinship.pairs import Pairs, similar_pairs
-from cryodata.build.kinship.splits import Rules, measured, split_by_sequence
+from cryodata.build.kinship.splits import Rules, measured, split_by_sequence, telling
 from cryodata.build.kinship.units import Proteins, criterion_of, rule_of
 from cryodata.core.entry import Entry
 from cryodata.formats.structure import read_structure
@@ -394,6 +394,20 @@ def test_the_boxes_of_tubulin_and_kinesin_stand_together_as_one_archive_entry(
         splits = split_by_sequence(known, Rules(seed, "auto", {}, {}), tmp_path, tmp_path)[0]
         assert splits[boxes[0]] == splits[boxes[1]]
         assert splits["EMD-1461-crop"] == splits["EMD-6272-zone"]
+
+
+def test_long_work_is_told_in_tenths_and_what_would_shorten_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    observe = telling(lines.append)
+    for done in range(0, 2001, 50):
+        observe(done, 2000)
+    told = len(lines)
+    monkeypatch.setattr("cryodata.build.kinship.splits.is_fast", lambda: False)
+    telling(lines.append)(16, 300)
+
+    assert told == 11
+    assert lines[10] == "comparing sequences: 2,000 of 2,000"
+    assert lines[11:] == ["comparing sequences by NumPy; `pip install parasail` would make it 300 times as fast"]
 
 
 def test_ids_of_the_archive_are_compared_without_regard_to_case() -> None:
