@@ -105,6 +105,14 @@ NORMALISATIONS: dict[str, Callable[[Density], Density]] = {
 
 FROZEN = "mask, mean + sd / 2, 99.9 %"
 
+CHOICE = """Frozen: lanczos 3 with "mask, mean + sd / 2, 99.9 %" and the nearest voxel. It is the lowest floor whose
+contrast gains 1.5 on most entries, and it still clips fewer side-chain atoms than `published`. With the median as the
+floor the gain is 1.21: noise outside lies about it, and half of that stays. With mean + sd it is 1.94, and as many
+side-chain atoms are lost as by `published`. The percentile inside changes no contrast; at 99.5 up to 5.8 % of an
+entry's C-alphas are clipped, at 99.9 up to 1.1 %, and 100 hangs on one wild voxel. Lanczos 3 keeps the standard
+deviation of the map, trilinear loses 8 % of it; 4 lobes cost more and give no more. Published against the frozen
+variant:"""
+
 VARIANTS = [
     ("trilinear", "published", "floor"),
     ("trilinear", "released", "floor"),
@@ -227,12 +235,9 @@ def main(source: Path) -> None:
             if measured is not None:
                 found.append(measured)
     chosen = VARIANTS.index(("lanczos 3", FROZEN, "nearest"))
-    tables = [
-        table(found),
-        by_resampling(found),
-        f"The frozen variant against `published`:\n\n{by_entry(found, chosen)}",
-    ]
-    text = "\n\n".join([str(__doc__).strip(), *tables]) + "\n"
+    text = (
+        "\n\n".join([str(__doc__).strip(), table(found), by_resampling(found), CHOICE, by_entry(found, chosen)]) + "\n"
+    )
     print(text)
     (RESULTS / "recipes.md").write_text(text, encoding="utf-8")
     print(record("recipes", ("numpy", "scipy"), found))

@@ -41,7 +41,7 @@ def render_card(manifest: Manifest, summary: Summary, changes: Changes | None, f
     changes: against the parent; None for a first version. files: names of its table files.
     """
     folder = resources.files(PACKAGE)
-    about, recipe = own_text(manifest.builder)
+    about, recipe = own_text(manifest.builder, manifest.recipe)
     counts = manifest.counts
     total = sum(counts["subgrids"].values())
     schema = manifest.schema
@@ -85,12 +85,16 @@ def render_card(manifest: Manifest, summary: Summary, changes: Changes | None, f
     )
 
 
-def own_text(builder: str) -> tuple[str, str]:
-    """What a builder says of its dataset and of its recipe; a builder of somebody's own has no card here."""
+def own_text(builder: str, recipe: str = "") -> tuple[str, str]:
+    """What a builder says of its dataset and of a recipe; a builder of somebody's own has no card here.
+
+    After the text on the dataset its file has a part for each recipe, headed `<!-- recipe NAME -->`, or one for all.
+    """
     file = resources.files(PACKAGE) / f"{builder}.md"
     text = file.read_text(encoding="utf-8") if file.is_file() else f"Made by the builder `{builder}`."
-    about, _, recipe = text.partition("<!-- recipe -->")
-    return about.strip(), recipe.strip()
+    about, *parts = re.split(r"^<!-- recipe ?(\S*) -->$", text, flags=re.MULTILINE)
+    texts = dict(zip(parts[::2], parts[1::2], strict=True))
+    return about.strip(), texts.get(recipe, texts.get("", "")).strip()
 
 
 def splits_table(summary: Summary) -> str:

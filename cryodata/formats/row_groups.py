@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -46,6 +47,10 @@ def iterate_subgrids(path: Path) -> Iterator[pa.Table]:
 
 def _complete(path: Path, table: pa.Table, schema: pa.Schema) -> pa.Table:
     check_schema(path, table.schema, schema)
+    return _without_gaps(path, table)
+
+
+def _without_gaps(path: Path, table: pa.Table) -> pa.Table:
     gaps = [name for name in table.schema.names if name != "q_score" and table[name].null_count]
     if gaps:
         raise DatasetError(f"{path.parent.name}/{path.name}: values missing in {', '.join(gaps)}")
@@ -116,9 +121,22 @@ def _as_now(table: pa.Table) -> pa.Table:
 def labelled_columns(path: Path | None, group: int) -> dict[str, npt.NDArray[Any]]:
     """What labels are written from, of the atoms of one volume that a label takes, as arrays by column; of none without
     a file. DatasetError as `read_points`."""
-    table = read_points(path, group) if path is not None else ATOMS.empty_table()
-    taken = (table["state"].to_numpy() != NO_LABEL) | (table["state_ca"].to_numpy() != NO_LABEL)
-    if not taken.all():
-        table = table.select(LABELLING).filter(pa.array(taken))
-    columns = {name: table[name].to_numpy() for name in LABELLING if name not in ("xyz", "voxel_zyx")}
-    return columns | {name: vectors(table[name]) for name in ("xyz", "voxel_zyx")}
+    if path is None:
+        table = ATOMS.empty_table()
+    else:
+        with opened_table(path) as file:
+            known = file.schema_arrow.remove_metadata() == ATOMS
+            table = file.read_row_group(group, columns=LABELLING) if known else None
+        table = read_points(path, group) if table is None else _without_gaps(path, table)
+    states = {name: table[name].to_numpy() for name in ("state", "state_ca", "secondary")}
+    taken = (states["state"] != NO_LABEL) | (states["state_ca"] != NO_LABEL)
+    texts = {name: _texts(table[name])[taken] for name in LABEL_COLUMNS if name not in states}
+    places = {name: vectors(table[name])[taken] for name in ("xyz", "voxel_zyx")}
+    return {**texts, **{name: values[taken] for name, values in states.items()}, **places}
+
+
+def _texts(column: pa.ChunkedArray) -> npt.NDArray[np.str_]:
+    """A column of text as NumPy text, (n,): few different ones, so that each is converted once."""
+    encoded = column.combine_chunks().dictionary_encode()
+    texts: npt.NDArray[np.str_] = np.array(encoded.dictionary.to_pylist() or [""], dtype=np.str_)
+    return np.asarray(texts[np.asarray(encoded.indices)], dtype=np.str_)
