@@ -90,7 +90,8 @@ class Cryo2Struct:
 
     def entries(self, source: Path | str | None, parameters: Mapping[str, Any], folder: Path) -> list[Entry]:
         """The rows of a source folder's entries.csv, here or at an address; without a source, what EMDB has."""
-        reserved = reserved_columns(self.schema("published", {"labels": "default"}))
+        schemas = [self.schema(recipe, {"labels": "default"}) for recipe in self.recipes]
+        reserved = frozenset().union(*map(reserved_columns, schemas))
         if source is None:
             return read_archive(folder, parameters["max_resolution"], MIN_RESOLUTION, parameters)
         return (

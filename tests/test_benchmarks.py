@@ -25,8 +25,10 @@ from benchmarks.read.measure import arguments as case_arguments
 from benchmarks.read.peers import plain
 from benchmarks.read.runner import Module, NotRunError, call, requirements
 from benchmarks.read.table import markdown, ratios
+from benchmarks.recipes import __main__ as choosing
 from benchmarks.splits import __main__ as splitting
 from cryodata.build.dataset import Report
+from cryodata.core.entry import Entry, Source
 from cryodata.prepare.potential import density_of
 from cryodata.prepare.simulate import random_protein
 
@@ -43,6 +45,18 @@ def test_density_codec() -> None:
     errors = {row["dtype"]: row["largest_error"] for row in rows}
     assert errors["float32"] == 0.0
     assert errors["float16"] <= 5e-4
+
+
+def test_recipes(simulated: Report) -> None:
+    model = next(simulated.folder.glob("source/*/SIM-00001.cif"))
+    sources = {"map": Source(str(model.with_suffix(".map.gz"))), "model": Source(str(model))}
+
+    found = choosing.measure(Entry("SIM-00001", resolution=3.5, sources=sources))
+
+    assert found is not None
+    assert len(found["variants"]) == len(choosing.VARIANTS) == choosing.table([found]).count("\n") - 1
+    assert found["rmsd"]["nearest"] < 0.6 < 0.8 < found["rmsd"]["floor"]
+    assert "SIM-00001" in choosing.by_entry([found], 3)
 
 
 def in_this_process(module: Module, given: list[str], folder: Path) -> tuple[Any, int]:
@@ -137,7 +151,7 @@ def test_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert [row["kind"] for row in rows] == ["ours", "published", "floor"]
     assert all(row["cpu"] > 0 and row["bytes"] > 0 for row in rows)
-    assert set(rows[0]["stages"]) == {stage for _, stage in ours.STAGES.values()}
+    assert set(rows[0]["stages"]) == {stage for _, stage in ours.STAGES.values()} | {"resample", "normalise"}
     # a pair of float64 files of each of 6 x 6 x 6 sub-grids
     assert rows[1]["bytes"] == 6**3 * 2 * (128 + 8 * 32**3)
     assert len(building.ratios(rows)) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,15 @@ from cryodata.build import work as working
 from cryodata.build.identify import Job
 from cryodata.build.work import Outcome
 from cryodata.core.entry import Entry, Source
+from cryodata.prepare.recipes import RECIPES
 
 STAGES = {
     "identify": (working, "inflate and hash"),
-    "_read_map": (recipe, "read"),
-    "_checked_moments": (recipe, "check values"),
+    "read_map": (recipe, "read"),
+    "checked_moments": (recipe, "check values"),
     "fitted_models": (recipe, "model and frame"),
-    "_checked_fit": (recipe, "fit"),
-    "_with_secondary": (recipe, "secondary structure"),
-    "resample": (recipe, "resample"),
-    "normalize_published": (recipe, "normalise"),
+    "checked_fit": (recipe, "fit"),
+    "atoms_of": (recipe, "secondary structure"),
     "label_volume": (recipe, "labels"),
     "check_sample": (working, "check result"),
     "write_volume": (working, "encode and write"),
@@ -58,6 +58,9 @@ def timed() -> dict[str, float]:
 
     for name, (module, stage) in STAGES.items():
         setattr(module, name, wrapped(getattr(module, name), stage))
+    way = RECIPES["published"]
+    timed_way = replace(way, resample=wrapped(way.resample, "resample"), normalize=wrapped(way.normalize, "normalise"))
+    recipe.RECIPES = {**RECIPES, "published": timed_way}
     return spent
 
 

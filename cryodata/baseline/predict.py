@@ -26,11 +26,8 @@ from cryodata.errors import RejectedError, UsageError
 from cryodata.formats.mrc import read_volume, write_map
 from cryodata.formats.mrc_header import read_header
 from cryodata.formats.volumes import ChannelSpec, create_channels
-from cryodata.prepare.normalize import normalize_published
-from cryodata.prepare.resample import resample, resampled_shape
-
-NORMALIZED: Mapping[str, Callable[[Any], tuple[Any, float]]] = {"published": normalize_published}
-"what each recipe does to a density, after it was resampled"
+from cryodata.prepare.recipes import RECIPES
+from cryodata.prepare.resample import resampled_shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +113,11 @@ def predict(
 def prepared(path: Path, recipe: str, spacing: float) -> tuple[Volume, dict[str, Any]]:
     """The density of a map file as a recipe makes it for training, and what was done to it.
 
-    It lies in the frame that the header asks for. Raises RejectedError with the same reasons as a build.
+    It lies in the frame that the header asks for; its contour, where the recipe has one, is mean + 3 sd. Raises
+    RejectedError with the same reasons as a build.
     """
-    if recipe not in NORMALIZED:
-        raise UsageError(f"the run was trained on recipe '{recipe}'; prediction knows {', '.join(NORMALIZED)}")
+    if recipe not in RECIPES:
+        raise UsageError(f"the run was trained on recipe '{recipe}'; prediction knows {', '.join(RECIPES)}")
     header = read_header(path)
     header.check_orthogonal()
     shape = resampled_shape(header.shape_zyx, header.voxel_size_xyz, spacing)
@@ -128,8 +126,8 @@ def prepared(path: Path, recipe: str, spacing: float) -> tuple[Volume, dict[str,
     volume = read_volume(path, header)
     if not np.isfinite(volume.data).all():
         raise RejectedError("not_finite", f"{path.name}: some voxels are NaN or infinite; expected numbers")
-    resampled = resample(volume, spacing)
-    values, percentile = NORMALIZED[recipe](resampled.data)
+    resampled = RECIPES[recipe].resample(volume, spacing)
+    values, measured = RECIPES[recipe].normalize(resampled.data, None)
     placed = Volume(values, resampled.voxel_size_xyz, resampled.origin_xyz)
     return placed, {
         "shape_zyx": list(placed.shape_zyx),
@@ -138,7 +136,7 @@ def prepared(path: Path, recipe: str, spacing: float) -> tuple[Volume, dict[str,
         "map_voxel_size_xyz": volume.voxel_size_xyz.tolist(),
         "frame": header.frame,
         "recipe": recipe,
-        "percentile": percentile,
+        **measured,
     }
 
 

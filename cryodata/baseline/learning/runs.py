@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from cryodata.baseline.learning.heads import Head
 from cryodata.baseline.network import NetworkSpec, make_network
 from cryodata.errors import DatasetError, UsageError
+from cryodata.prepare.recipes import RECIPES
 
 FORMAT = 1
 RUN, WEIGHTS, CHECKPOINT, CONFIG = "run.json", "weights.safetensors", "checkpoint.pt", "config.toml"
@@ -24,7 +25,7 @@ RUN, WEIGHTS, CHECKPOINT, CONFIG = "run.json", "weights.safetensors", "checkpoin
 MAX_RUN_BYTES = 1 << 20
 "a run.json is a few kB; more is not read"
 
-LABEL_SHIFT = {"floor": 0.5, "stored": 0.5}
+LABEL_SHIFT = {"floor": 0.5}
 "A that a label rule moves labels toward the origin by, on each axis, on average; 0 for all others"
 
 
@@ -57,7 +58,10 @@ class RunCard:
     @property
     def label_offset(self) -> float:
         """A to add to x, y and z of what is found."""
-        return LABEL_SHIFT.get(self.labels.partition(":")[0], 0.0)
+        rule = self.labels.partition(":")[0]
+        if rule == "stored" and self.recipe in RECIPES:
+            rule = RECIPES[self.recipe].voxel_rule
+        return LABEL_SHIFT.get(rule, 0.0)
 
     def to_json(self) -> dict[str, Any]:
         """JSON values, read by `read_card`."""
