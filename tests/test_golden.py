@@ -1,9 +1,12 @@
-"""A tiny dataset of format 1 is kept: it must always be read, and its source must give its bytes again.
+"""Tiny datasets of format 1 are kept: they must always be read, and their source must give their bytes again.
 
-If the second test fails, the recipe makes other bytes than it did: raise its revision and keep a new golden dataset
-beside the old one, made by
+`format-1` is of the first days, when the atoms table held the labelled atoms alone; `format-1-refined` holds all of the
+molecule, by the recipe `refined`, from the same source. If the last test fails, the recipe makes other bytes than it
+did: raise its revision and keep a new golden dataset beside the old ones, made by
 
     cryodata build simulated --root tests/data/format-2 --set maps=2 --set residues=16 --set voxel_size=2 --set noise=0
+
+(and `--recipe refined --set labels=atom,amino,secondary,sidechain`).
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from click.testing import CliRunner
 
 from cryodata import load_dataset
@@ -21,28 +25,47 @@ from cryodata.cli import app
 from cryodata.formats.versions import open_version
 from cryodata.formats.volumes import folder_files
 
-GOLDEN = Path(__file__).parent / "data" / "format-1"
+DATA = Path(__file__).parent / "data"
+GOLDEN, REFINED = DATA / "format-1", DATA / "format-1-refined"
 
-EXPECTED = {"examples": 96, "label sums": {"atom": 904, "amino": 1252, "secondary": 146}, "density sum": 11199.15}
-"of the training split, as format 1 was released"
+LABELS = ("atom", "amino", "secondary", "sidechain")
+
+EXPECTED = {
+    GOLDEN: ((904, 1252, 146), 11199.15),
+    REFINED: ((804, 1236, 142, 4578), 4878.88),
+}
+"sums of the labels and of the density over 96 examples of the training split, as they were released"
+
+BOTH = pytest.mark.parametrize("root", [GOLDEN, REFINED], ids=lambda root: root.name)
 
 
-def test_the_golden_dataset_verifies() -> None:
-    assert verify_version(open_version(GOLDEN, "simulated"), deep=True).faults == ()
+@BOTH
+def test_a_golden_dataset_verifies(root: Path) -> None:
+    assert verify_version(open_version(root, "simulated"), deep=True).faults == ()
 
 
-def test_the_golden_dataset_gives_the_examples_that_it_gave() -> None:
-    stream = load_dataset("simulated", split="train", streaming=True, root=GOLDEN)
+@BOTH
+def test_a_golden_dataset_gives_the_examples_that_it_gave(root: Path) -> None:
+    labels, density = EXPECTED[root]
+    stream = load_dataset("simulated", split="train", streaming=True, root=root)
 
     examples = list(stream)
 
-    assert len(examples) == EXPECTED["examples"]
-    totals = {
-        name: int(sum(int(item[name].astype(np.int64).sum()) for item in examples))
-        for name in ("atom", "amino", "secondary")
-    }
-    assert totals == EXPECTED["label sums"]
-    assert round(float(sum(item["density"].sum(dtype=np.float64) for item in examples)), 2) == EXPECTED["density sum"]
+    assert len(examples) == 96
+    totals = [sum(int(item[name].astype(np.int64).sum()) for item in examples) for name in LABELS[: len(labels)]]
+    assert tuple(totals) == labels
+    assert round(float(sum(item["density"].sum(dtype=np.float64) for item in examples)), 2) == density
+
+
+@BOTH
+def test_its_atoms_are_read_with_the_columns_of_today(root: Path) -> None:
+    atoms = load_dataset("simulated", "atoms", split="train", root=root).to_pandas()
+
+    assert atoms["kind"].unique().tolist() == ["protein"]
+    assert set(atoms["part"]) == ({"backbone"} if root == GOLDEN else {"backbone", "sidechain"})
+    assert (atoms["parent"] == atoms["residue"]).all()
+    assert (atoms["element"] == atoms["atom"].str[:1]).all()
+    assert atoms["q_score"].isna().all()
 
 
 def test_the_card_of_the_golden_dataset_is_shown_and_leads_the_hub_to_its_tables(tmp_path: Path) -> None:
@@ -57,15 +80,18 @@ def test_the_card_of_the_golden_dataset_is_shown_and_leads_the_hub_to_its_tables
     assert path in (tmp_path / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_same_source_gives_the_same_bytes(tmp_path: Path) -> None:
+@BOTH
+def test_the_same_source_gives_the_same_bytes(tmp_path: Path, root: Path) -> None:
     (source,) = (GOLDEN / "simulated" / "source").iterdir()
+    made = open_version(root, "simulated").manifest
     rows = [
         f"{path.name.removesuffix('.map.gz')},{path},{source / path.name.replace('.map.gz', '.cif')},3.0"
         for path in sorted(source.glob("*.map.gz"))
     ]
     (tmp_path / "entries.csv").write_text("\n".join(["entry_id,map,model,resolution", *rows]) + "\n", encoding="utf-8")
 
-    report = build(Request("cryo2struct", tmp_path, tmp_path))
+    settings = (f"labels={made.parameters.get('labels', 'default')}",)
+    report = build(Request("cryo2struct", tmp_path, tmp_path, recipe=made.recipe, settings=settings))
 
     def shards(folder: Path) -> list[tuple[str, str]]:
         """Content of the arrays; the metadata name the builder, which differs here."""
@@ -75,4 +101,4 @@ def test_the_same_source_gives_the_same_bytes(tmp_path: Path) -> None:
             if "/c/" in path
         )
 
-    assert shards(report.folder) == shards(GOLDEN / "simulated")
+    assert shards(report.folder) == shards(root / "simulated")

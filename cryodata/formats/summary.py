@@ -85,8 +85,13 @@ def _label_counts(column: pa.ChunkedArray) -> dict[str, dict[str, dict[str, int]
     """Sums over all entries, classes in the order of the first; by arrow, for there may be a million counts."""
     counts = pa.Table.from_struct_array(column.combine_chunks().flatten())
     sums = counts.group_by(["label", "name"], use_threads=False).aggregate([(state, "sum") for state in STATES])
+    # arrow promises no order of the groups
+    first = {
+        (item["label"], item["name"]): place for place, item in enumerate(column[0].as_py() if len(column) else ())
+    }
+    rows = sorted(sums.to_pylist(), key=lambda row: first.get((row["label"], row["name"]), len(first)))
     found: dict[str, dict[str, dict[str, int]]] = {}
-    for row in sums.to_pylist():
+    for row in rows:
         found.setdefault(row["label"], {})[row["name"]] = {state: row[f"{state}_sum"] for state in STATES}
     return found
 
