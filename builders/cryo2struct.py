@@ -7,6 +7,7 @@ Protein Structures", Scientific Data 11, 458 (2024). Maps from EMDB, models from
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from cryodata.core.volume import Volume
 from cryodata.errors import RejectedError
 from cryodata.formats.tables import reserved_columns
 from cryodata.prepare.arrays import LABELS
+from cryodata.prepare.assessment import FACTS as QUALITY_FACTS
+from cryodata.prepare.assessment import SETTINGS, Claims, assess, ignoring
 from cryodata.prepare.labels import label_volume, place_points
 from cryodata.prepare.merge import choose_models
 from cryodata.prepare.molecule import named_points
@@ -58,6 +61,7 @@ FACTS = (
     ),
     FactSpec("assembly_fits", "string", "lowest fit among the copies that the assembly adds to a model"),
     FactSpec("assembly_copies", "int64", "copies of chains that assemblies added to the models"),
+    *QUALITY_FACTS,
 )
 
 
@@ -77,12 +81,13 @@ class Cryo2Struct:
         Parameter("min_fit", GOOD_FIT, number, True, "refused if the fit is below and fit_shift too; 0 checks nothing"),
         Parameter("min_fit_shift", 0.95, number, True, "see min_fit"),
         Parameter("assembly", True, yes_or_no, True, "complete a model by assembly 1 if every copy fits the map"),
+        *SETTINGS,
         *FILTERS,
     )
 
     def schema(self, recipe: str, parameters: Mapping[str, Any]) -> Schema:
         """Density, labels and the facts of the fit."""
-        return RECIPES[recipe].schema(FACTS, parameters["labels"])
+        return ignoring(RECIPES[recipe].schema(FACTS, parameters["labels"]), parameters)
 
     def license_of(self, entries: Sequence[Entry]) -> str:
         """CC0 for depositions, which EMDB and PDB publish so; nothing is said of maps without an archive id."""
@@ -90,7 +95,7 @@ class Cryo2Struct:
 
     def entries(self, source: Path | str | None, parameters: Mapping[str, Any], folder: Path) -> list[Entry]:
         """The rows of a source folder's entries.csv, here or at an address; without a source, what EMDB has."""
-        schemas = [self.schema(recipe, {"labels": "default"}) for recipe in self.recipes]
+        schemas = [self.schema(recipe, {**parameters, "labels": "default"}) for recipe in self.recipes]
         reserved = frozenset().union(*map(reserved_columns, schemas))
         if source is None:
             return read_archive(folder, parameters["max_resolution"], MIN_RESOLUTION, parameters)
@@ -128,11 +133,13 @@ class Cryo2Struct:
         methods, molecules = zip(*(atoms_of(item, parameters["secondary"], way.by_name) for item in used), strict=True)
         verdicts = [] if way.by_name or not parameters["assembly"] else judged_assemblies(placed, map_moments, used)
         atoms, sequences = completed(used, molecules, verdicts)
+        named = named_points(atoms)
+        claims = Claims(entry.resolution, entry.contour_level, sequences)
+        found = assess(placed, named, claims, map_moments, parameters)
+        named = replace(named, q_score=found.q_score)
         resampled = way.resample(placed, SPACING)
         density, measured = way.normalize(resampled.data, entry.contour_level)
-        points = place_points(
-            named_points(atoms), schema, resampled.shape_zyx, resampled.origin_xyz, resampled.voxel_size_xyz
-        )
+        points = place_points(named, schema, resampled.shape_zyx, resampled.origin_xyz, resampled.voxel_size_xyz)
         ca_xyz = atoms.xyz[is_backbone(atoms, ("CA",)) & (points.kind == "protein")]
         facts = {
             "frame": frame.frame,
@@ -151,6 +158,7 @@ class Cryo2Struct:
             "models": " ".join([*(f"{item.role}={at:.4f}" for item, at in zip(fitted, fits, strict=True)), *told]),
             "models_used": " ".join(item.role for item in used),
             **assembly_facts(used, verdicts),
+            **found.facts,
             **measured,
         }
         labels = {array.name: label_volume(array, points, resampled.shape_zyx) for array in schema.labels}

@@ -14,8 +14,12 @@ from cryodata.core.volume import FloatArray, Volume
 from cryodata.errors import RejectedError
 from cryodata.formats.mrc import read_volume
 from cryodata.formats.mrc_header import MapHeader, read_header
+from cryodata.prepare.agreement import mirrored_fit
 from cryodata.prepare.quality import FrameFit, Moments, fit_shift, moments, share_outside
 from cryodata.prepare.resample import resampled_shape
+
+MIRRORED_FIT = 2.0
+"standard deviations; right pairs have 2.0 to 17.5: a refused model that fits so well when mirrored tells of the hand"
 
 
 def read_map(source: Source, max_voxels: int, spacing: float) -> tuple[Volume, MapHeader]:
@@ -54,9 +58,12 @@ def checked_fit(
         raise RejectedError("model_outside_map", f"{found}, in whichever frame; expected half at most")
     shift = fit_shift(volume, ca_xyz, map_moments)
     if frame.fit < parameters["min_fit"] and shift < parameters["min_fit_shift"]:
+        mirrored, axis = mirrored_fit(volume, ca_xyz, map_moments)
+        hand = f"; the map turned round along {axis} has {mirrored:.2f} sd: is its hand right?"
         raise RejectedError(
             "model_does_not_fit",
             f"density at the C-alphas is {frame.fit:.2f} sd above the mean and {shift:.0%} of shifts fit worse; "
-            f"expected {parameters['min_fit']:g} sd or {parameters['min_fit_shift']:.0%}",
+            f"expected {parameters['min_fit']:g} sd or {parameters['min_fit_shift']:.0%}"
+            + (hand if mirrored >= max(MIRRORED_FIT, frame.fit + 1) else ""),
         )
     return shift

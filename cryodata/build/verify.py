@@ -130,7 +130,7 @@ def _check_volume(
     faults.extend(f"{entry_id}: {fault}" for fault in ome_faults(metadata, row, schema))
     density = read_array(stored_array(metadata, array_path(schema.density), shape, where), opening, where)
     faults.extend(f"{entry_id}: {fault}" for fault in density_faults(density, schema))
-    columns = {name: atoms[name].to_numpy() for name in (*LABEL_COLUMNS, "state", "state_ca")}
+    columns = {name: atoms[name].to_numpy() for name in (*LABEL_COLUMNS, "state", "state_ca", "q_score")}
     voxel = vectors(atoms["voxel_zyx"])
     xyz = vectors(atoms["xyz"])
     point_problems = list(point_faults(voxel, columns, shape, schema))

@@ -128,7 +128,8 @@ class LabelPoints:
         """Columns of the atoms table that decide about labels, by name."""
         model = self.model
         named = {"atom": model.atom, "residue": model.residue, "parent": model.parent, "secondary": model.secondary}
-        return {**named, "kind": self.kind, "part": self.part, "state": self.state, "state_ca": self.state_ca}
+        states = {"state": self.state, "state_ca": self.state_ca}
+        return {**named, "kind": self.kind, "part": self.part, **states, "q_score": self.q_score}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,12 +20,16 @@ LABEL_COLUMNS = ("atom", "residue", "parent", "secondary", "kind", "part")
 "columns of the atoms table that can give the class of a point"
 
 
+IGNORE = 255
+"value of a voxel whose atom the map does not show: nothing is to be learned from it"
+
+
 @dataclass(frozen=True, slots=True)
 class LabelClass:
     """One class of a label."""
 
     value: int
-    "voxel value, 1 to 255; 0 is background"
+    "voxel value, 1 to 254; 0 is background, 255 IGNORE"
 
     name: str
     "what the class is called; equal to the value of `LabelArray.column` where that column holds text"
@@ -73,6 +77,9 @@ class ArraySpec:
 
     parts: tuple[str, ...] = ()
     "parts of a residue that carry this label; empty: any"
+
+    ignore_below: float = 0.0
+    "Q-score of a residue under which its voxels are IGNORE, whatever their class; 0: none are"
 
     @property
     def values(self) -> dict[str, int]:
@@ -144,8 +151,10 @@ class Schema:
         if len(set(names)) != len(names) or not all(name.isidentifier() for name in names):
             raise ValueError("the name of an array or fact is there twice, or is no name")
         for array in arrays:
-            if not all(0 < item.value < 256 for item in array.classes) or array.state not in ("state", "state_ca"):
-                raise ValueError(f"array {array.name} has a class beyond 1 to 255 or an unknown state")
+            if not all(0 < item.value < IGNORE for item in array.classes) or array.state not in ("state", "state_ca"):
+                raise ValueError(f"array {array.name} has a class beyond 1 to 254 or an unknown state")
+            if not 0 <= array.ignore_below <= 1:
+                raise ValueError(f"array {array.name} ignores Q-scores below {array.ignore_below}; expected 0 to 1")
             if array.role == "label" and array.column not in LABEL_COLUMNS:
                 raise ValueError(f"label {array.name} comes from no column of the atoms table")
         if sum(array.role == "density" for array in arrays) != 1:

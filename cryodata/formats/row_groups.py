@@ -15,7 +15,7 @@ from cryodata.core.schema import LABEL_COLUMNS
 from cryodata.errors import DatasetError
 from cryodata.formats.tables import ATOMS, FIRST_ATOMS, SUBGRIDS, check_schema, opened_table, vectors
 
-LABELLING = [*LABEL_COLUMNS, "state", "state_ca", "xyz", "voxel_zyx"]
+LABELLING = [*LABEL_COLUMNS, "state", "state_ca", "q_score", "xyz", "voxel_zyx"]
 "columns of the atoms table that labels are written from"
 
 NO_LABEL = 255

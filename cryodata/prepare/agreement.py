@@ -32,6 +32,9 @@ LEAST_SPACING = 0.5
 SCALES = np.linspace(0.95, 1.05, 21)
 "voxel sizes that are tried, as a share of the one in the header"
 
+SCALE_ATOMS = 1500
+"backbone atoms, evenly spread, that tell the scale"
+
 AXES = "xyz"
 
 
@@ -85,6 +88,7 @@ def best_scale(volume: Volume, xyz: FloatArray) -> float | None:
     if len(xyz) < 2:
         return None
     centre = xyz.mean(axis=0)
+    xyz = xyz[:: -(-len(xyz) // SCALE_ATOMS)]
     # larger voxels leave the model as large as it is and move the density outward: its places in the map move inward
     found = [sample_trilinear(volume.data, volume.index_of(centre + (xyz - centre) / scale)).mean() for scale in SCALES]
     at = int(np.argmax(found))

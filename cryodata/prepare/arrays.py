@@ -4,6 +4,7 @@ the rest of the molecule. Which of them a dataset has, its schema says."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from cryodata.core.schema import ArraySpec, LabelClass
 
@@ -34,7 +35,8 @@ def _label(
     name: str, description: str, classes: tuple[LabelClass, ...], column: str, **who: tuple[str, ...]
 ) -> ArraySpec:
     state = "state_ca" if name in ("amino", "secondary") else "state"
-    return ArraySpec(name, "label", "uint8", 0, len(classes), description, classes, column=column, state=state, **who)
+    spec = ArraySpec(name, "label", "uint8", 0, len(classes), description, classes, column=column, state=state)
+    return replace(spec, **who)  # type: ignore[arg-type]
 
 
 PROTEIN = ("protein",)

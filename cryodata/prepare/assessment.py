@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from cryodata.core.entry import LabelPoints
 from cryodata.core.model import AtomicModel, ChainSequence
 from cryodata.core.parameters import Parameter, number, yes_or_no
-from cryodata.core.schema import FactSpec
+from cryodata.core.schema import IGNORE, FactSpec, Schema
 from cryodata.core.volume import Volume
 from cryodata.errors import RejectedError
 from cryodata.prepare.agreement import (
@@ -25,12 +26,6 @@ from cryodata.prepare.agreement import (
 from cryodata.prepare.hand import hand_margin
 from cryodata.prepare.qscore import SHELLS, SIGMA, q_scores, residue_means
 from cryodata.prepare.quality import Moments
-from cryodata.prepare.residues import is_backbone
-
-POLYMERS = ("protein", "nucleic")
-"kinds of atoms that count for the figures of an entry; the others have a Q-score and no more"
-
-HYDROGENS = ("H", "D")
 
 THRESHOLDS: Mapping[str, tuple[str, str, str]] = {
     "min_inclusion": ("atom_inclusion", "low_inclusion", "share of atoms inside the contour"),
@@ -94,26 +89,34 @@ class Assessment:
     "of the residue of each atom, float32 (n,); NaN where it was not measured"
 
 
+def ignoring(schema: Schema, parameters: Mapping[str, Any]) -> Schema:
+    """The schema with labels that ignore residues of a Q-score below `min_q`."""
+    least = parameters["min_q"]
+    told = f"; {IGNORE} where the Q-score of the residue is below {least:g}: ignore"
+    arrays = [
+        replace(array, ignore_below=least, description=array.description + told) if array in schema.labels else array
+        for array in schema.arrays
+    ]
+    return replace(schema, arrays=tuple(arrays)) if least else schema
+
+
 def assess(
-    volume: Volume,
-    model: AtomicModel,
-    kind: npt.NDArray[np.str_],
-    claims: Claims,
-    map_moments: Moments,
-    parameters: Mapping[str, Any],
+    volume: Volume, atoms: LabelPoints, claims: Claims, map_moments: Moments, parameters: Mapping[str, Any]
 ) -> Assessment:
     """Hold a model against its map.
 
-    volume: as deposited, where the model lies in it. model: all atoms, one alternative of each; kind: of each, (n,).
+    volume: as deposited, where the model lies in it. atoms: of the whole molecule, one alternative of each residue.
     parameters: values of SETTINGS. Raises RejectedError with a code of THRESHOLDS.
     """
-    heavy = ~np.isin(np.char.upper(model.element), HYDROGENS)
-    polymer = np.isin(kind, POLYMERS)
+    model, heavy = atoms.model, atoms.part != "hydrogen"
+    protein = atoms.kind == "protein"
+    polymer = protein | (atoms.kind == "nucleic")
     residue = np.unique(model.position, return_inverse=True)[1]
     contour = contour_of(claims.contour_level, map_moments)
     inside = included(volume, model.xyz, contour.level)
-    backbone = model.xyz[is_backbone(model) & (kind == "protein")]
-    ca_xyz = model.xyz[is_backbone(model, ("CA",)) & (kind == "protein")]
+    is_ca = protein & (model.atom == "CA")
+    backbone = model.xyz[protein & (is_ca | (model.atom == "N") | (model.atom == "C"))]
+    ca_xyz = model.xyz[is_ca]
     mirrored, axis = mirrored_fit(volume, ca_xyz, map_moments)
     facts: dict[str, Any] = {
         "contour_used": contour.level,
@@ -129,7 +132,7 @@ def assess(
     if parameters["quality"] or any(parameters[name] for name in NEEDS_ALL):
         if claims.resolution is not None:
             facts["correlation"] = correlation_in_mask(volume, model.take(heavy), claims.resolution)
-        facts["hand_margin"] = hand_margin(volume, model.take(kind == "protein"), map_moments)
+        facts["hand_margin"] = hand_margin(volume, model.take(protein), map_moments)
         means = _residue_scores(volume, model, heavy, residue, parameters["q_sigma"])
         q_score = means[residue]
         of_polymer = means[np.unique(residue[polymer & heavy])]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cryodata.core.schema import IGNORE
 from cryodata.prepare.around import Bounds, draw_gaussians, draw_spheres
 from cryodata.prepare.points import CELL_START, BoxPoints
 from cryodata.prepare.rules import LabelRule
@@ -83,12 +84,12 @@ def draw_offsets(
     if OFFSET_MASK in out:
         rows, place = _cells(cell, points, out[OFFSET_MASK].shape)
         out[OFFSET_MASK][...] = 0
-        out[OFFSET_MASK].reshape(-1)[place] = values[rows] > 0
+        out[OFFSET_MASK].reshape(-1)[place] = (values[rows] > 0) & (values[rows] != IGNORE)
     if OFFSET in out:
         target = out[OFFSET]
         rows, place = _cells(cell, points, (target.shape[0], *target.shape[2:]))
         shift = points.place_zyx[rows] - np.floor(points.place_zyx[rows] - CELL_START[cell])
-        shift = shift * size[points.sample[rows]] * (values[rows] > 0)[:, None]
+        shift = shift * size[points.sample[rows]] * ((values[rows] > 0) & (values[rows] != IGNORE))[:, None]
         target[...] = 0
         cells = int(np.prod(target.shape[2:]))
         first = place + points.sample[rows] * (2 * cells)  # place: sample * cells + cell

@@ -12,7 +12,7 @@ from cryodata.prepare.secondary import complete_backbone
 LENGTH = 13
 "residues of a piece: three and a half turns of a helix"
 
-PIECES = 64
+PIECES = 32
 "pieces of a model that are looked at, evenly spread"
 
 TURNS = 12

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cryodata.core.entry import LabelPoints
-from cryodata.core.schema import ArraySpec, Schema
+from cryodata.core.schema import IGNORE, ArraySpec, Schema
 from cryodata.core.volume import FloatArray
 
 WRITTEN, LOST, OUTSIDE = 0, 1, 2
@@ -142,17 +142,21 @@ def settle(
     return state
 
 
-def class_values(array: ArraySpec, columns: Mapping[str, npt.NDArray[np.generic]]) -> npt.NDArray[np.uint8]:
+def class_values(array: ArraySpec, columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.uint8]:
     """Voxel value that each point would write into a label array, uint8 (n,); 0 where it carries none.
 
-    columns: atoms-table columns by name: `atom`, `kind`, `part` and the array's `column`.
+    columns: atoms-table columns by name: `atom`, `kind`, `part`, the array's `column`, and `q_score` if it ignores
+    residues. IGNORE where the residue's Q-score is too low; one that was not measured is not.
     """
     source = columns[array.column]
     if source.dtype.kind in "iu":
         values = source.astype(np.uint8)
     else:
         values = np.fromiter(map(array.values.get, source.tolist(), repeat(0)), dtype=np.uint8, count=len(source))
-    return np.where(carried(array, columns), values, 0).astype(np.uint8)
+    values = np.where(carried(array, columns), values, 0).astype(np.uint8)
+    if array.ignore_below:
+        values[(values > 0) & (columns["q_score"] < array.ignore_below)] = IGNORE
+    return values
 
 
 def label_volume(array: ArraySpec, points: LabelPoints, shape_zyx: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
