@@ -12,6 +12,7 @@ from cryodata.baseline.learning.config import LOSSES
 from cryodata.baseline.learning.heads import heads_of
 from cryodata.baseline.learning.losses import class_weights, total_loss
 from cryodata.baseline.learning.scores import confusion_of, scores_of
+from cryodata.core.schema import IGNORE
 
 HEADS = heads_of({"atom": ("CA", "N", "C"), "secondary": ("coil", "helix", "strand")}, conditional=True)
 
@@ -81,3 +82,29 @@ def test_scores_follow_from_the_confusion() -> None:
     assert scores["classes"]["C"]["f1"] is None
     assert scores["macro_f1"] == pytest.approx((4 / 7 + 2 / 3) / 2)
     assert scores["macro_precision"] == 0.75
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+def test_voxels_to_ignore_cost_nothing_whatever_is_said_of_them(kind: str) -> None:
+    labels = labels_of(1, 2, IGNORE, secondary=2)
+    labels["secondary"].view(-1)[2] = IGNORE
+    coarse = torch.randn(1, 7, 1, 1, 1, generator=torch.Generator().manual_seed(1))
+    one = torch.randn(1, 7, 2, 2, 2, generator=torch.Generator().manual_seed(0))
+    other = one.clone()
+    other.view(1, 7, 8)[:, :, 2] *= -5.0
+
+    costs = [total_loss([logits, coarse], labels, HEADS, kind, (1.0, 1.0))[0].item() for logits in (one, other)]
+
+    assert math.isfinite(costs[0])
+    assert costs[0] == pytest.approx(costs[1], abs=1e-6)
+
+
+def test_a_coarser_voxel_of_background_and_voxels_to_ignore_is_ignored() -> None:
+    labels = labels_of(IGNORE)
+    one, other = (torch.full((1, 7, 1, 1, 1), value) for value in (0.0, 3.0))
+    other[:, 0] = -3.0
+    fine = torch.zeros(1, 7, 2, 2, 2)
+
+    costs = [total_loss([fine, coarse], labels, HEADS, "plain", (1.0, 1.0))[0].item() for coarse in (one, other)]
+
+    assert costs[0] == pytest.approx(costs[1])

@@ -15,6 +15,7 @@ from cryodata.baseline.learning.heads import inner, probabilities
 from cryodata.baseline.learning.learner import Learner
 from cryodata.baseline.learning.losses import total_loss
 from cryodata.baseline.learning.scores import scores_of
+from cryodata.core.schema import IGNORE
 
 
 @torch.no_grad()
@@ -39,7 +40,7 @@ def judge(
         for name, shares in probabilities(inner(logits, config.core), learner.heads).items():
             truth = inner(batch[name], config.core).long()
             confusion[name] += _pairs(truth, shares.argmax(dim=1), sizes[name])
-            there = truth > 0
+            there = (truth > 0) & (truth != IGNORE)
             right = (shares[:, 1:].argmax(dim=1) + 1 == truth) & there
             labelled[name] += torch.stack([right.sum(), there.sum()])
     summed = group.sum(losses).tolist()
@@ -55,7 +56,8 @@ def judge(
 
 
 def _pairs(truth: Tensor, found: Tensor, classes: int) -> Tensor:
-    return torch.bincount((truth * classes + found).flatten(), minlength=classes**2)
+    pairs = (truth * classes + found)[truth != IGNORE]
+    return torch.bincount(pairs, minlength=classes**2)
 
 
 def _ratio(counts: Tensor) -> float:
