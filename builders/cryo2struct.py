@@ -26,6 +26,7 @@ from cryodata.errors import RejectedError
 from cryodata.formats.tables import reserved_columns
 from cryodata.prepare.arrays import LABELS
 from cryodata.prepare.assessment import FACTS as QUALITY_FACTS
+from cryodata.prepare.assessment import READS as QUALITY_READS
 from cryodata.prepare.assessment import SETTINGS, Claims, assess, ignoring
 from cryodata.prepare.labels import label_volume, place_points
 from cryodata.prepare.merge import choose_models
@@ -70,7 +71,9 @@ class Cryo2Struct:
 
     name = "cryo2struct"
     recipes: Mapping[str, int] = {"published": 2, "released": 1, "refined": 1}
-    reads: Mapping[str, tuple[str, ...]] = {name: recipe.reads for name, recipe in RECIPES.items()}
+    reads: Mapping[str, tuple[str, ...]] = {
+        name: tuple(sorted({*recipe.reads, *QUALITY_READS})) for name, recipe in RECIPES.items()
+    }
     parameters: Sequence[Parameter] = (
         Parameter("max_resolution", 4.0, number_or_none, False, "A; none takes maps of any and of unknown resolution"),
         Parameter("density", "float16", one_of("float16", "float32"), True, "how density is stored"),

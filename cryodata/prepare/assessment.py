@@ -46,8 +46,8 @@ SETTINGS = (
 )
 
 FACTS = (
-    FactSpec("contour_used", "float64", "level of the contour, in units of the map"),
-    FactSpec("contour_source", "string", "entry: recommended by the authors; mean + 3 sd: of the map, where none is"),
+    FactSpec("map_contour", "float64", "contour of the map as deposited, in its units"),
+    FactSpec("map_contour_source", "string", "entry: recommended by the authors; mean + 3 sd: of the map, else"),
     FactSpec("atom_inclusion", "float64", "share of protein and nucleic atoms, hydrogens apart, inside the contour"),
     FactSpec("resolved", "float64", "share of the full sequence's residues with half of their atoms in the contour"),
     FactSpec("fit_mirrored", "float64", "best fit in the map with one axis turned round; near fit: its hand is wrong"),
@@ -59,6 +59,9 @@ FACTS = (
     FactSpec("q_low", "float64", "share of protein and nucleic residues that min_q makes 255, or Q-score below 0.3"),
     FactSpec("hand_margin", "float64", "sd by which pieces of backbone fit better than mirrored; below 0: wrong hand"),
 )
+
+READS = ("contour_level", "resolution")
+"fields of an entry that these figures come from"
 
 LOW_Q = 0.3
 "Q-score under which `q_low` counts a residue where min_q is not set: side chains are not seen there"
@@ -119,8 +122,8 @@ def assess(
     ca_xyz = model.xyz[is_ca]
     mirrored, axis = mirrored_fit(volume, ca_xyz, map_moments)
     facts: dict[str, Any] = {
-        "contour_used": contour.level,
-        "contour_source": contour.source,
+        "map_contour": contour.level,
+        "map_contour_source": contour.source,
         "atom_inclusion": float(inside[heavy & polymer].mean()),
         "resolved": _resolved(inside[heavy & polymer], residue[heavy & polymer], claims.sequences),
         "fit_mirrored": mirrored,

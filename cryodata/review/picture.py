@@ -135,7 +135,7 @@ def _before(panel: Any, entry: Opened, deposited: Volume | None) -> None:
     row = entry.row
     marks = [
         (row.get("map_mean"), "mean", "#7f7f7f", "-"),
-        (row.get("contour_used"), f"contour ({row.get('contour_source')})", "#2ca02c", "--"),
+        (row.get("map_contour"), f"contour ({row.get('map_contour_source')})", "#2ca02c", "--"),
         (row.get("percentile"), "percentile that becomes 1", "#ff7f0e", "-"),
     ]
     if deposited is not None:

@@ -23,7 +23,15 @@ from cryodata.formats.versions import open_version
 from cryodata.prepare.assessment import FACTS
 from cryodata.prepare.qscore import q_scores
 
-ALWAYS = ("contour_used", "contour_source", "atom_inclusion", "resolved", "fit_mirrored", "mirrored_axis", "best_scale")
+ALWAYS = (
+    "map_contour",
+    "map_contour_source",
+    "atom_inclusion",
+    "resolved",
+    "fit_mirrored",
+    "mirrored_axis",
+    "best_scale",
+)
 
 MAP, MODEL = "entries/EMD-3488/emd_3488.map.gz", "entries/EMD-3488/5ni1.pdb"
 
@@ -64,7 +72,7 @@ def test_without_being_asked_a_build_measures_what_costs_little(haemoglobin: Bui
 
     assert all(row[name] is not None for name in ALWAYS)
     assert all(row[fact.name] is None for fact in FACTS if fact.name not in ALWAYS)
-    assert (row["contour_used"], row["contour_source"]) == (0.1, "entry")
+    assert (row["map_contour"], row["map_contour_source"]) == (0.1, "entry")
     assert 0.6 < row["atom_inclusion"] < 0.9
     assert 0.8 < row["resolved"] < 0.9
     assert row["best_scale"] == pytest.approx(1.0, abs=0.005)
