@@ -11,7 +11,8 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto
 h1, h2 { line-height: 1.2 } h2 { margin-top: 2.5rem; border-bottom: 1px solid #ccc }
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums }
 th, td { padding: .2rem .7rem; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top }
-th:first-child, td:first-child, td.text, th.text { text-align: left } .wide { overflow-x: auto; max-height: 40rem }
+th:first-child, td:first-child, td.text, th.text { text-align: left }
+td:first-child { white-space: nowrap } .wide { overflow-x: auto; max-height: 40rem }
 svg { font: 11px system-ui, sans-serif; fill: #444 } svg .name { font-size: 12px; fill: #222 } .note { color: #555 }
 .charts, .maps { display: flex; flex-wrap: wrap; gap: .6rem } figure { margin: 0; width: 132px; font-size: 11px }
 figure img { border: 1px solid #ddd; image-rendering: auto }

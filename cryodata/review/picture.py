@@ -144,8 +144,8 @@ def _before(panel: Any, entry: Opened, deposited: Volume | None) -> None:
     else:
         panel.set_title("before: the deposited map is not at hand (--source DIR); its figures", fontsize=9)
         if row.get("map_sd"):
-            x = row["map_mean"] + row["map_sd"] * np.linspace(-3, 8, 12)
-            panel.set_xlim(x[0], x[-1])
+            known = [value for value, *_ in marks if value is not None]
+            panel.set_xlim(min(known) - 3 * row["map_sd"], max(known) + 3 * row["map_sd"])
         panel.set_yticks([])
     for value, name, color, style in marks:
         if value is not None:
