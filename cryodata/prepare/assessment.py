@@ -120,11 +120,11 @@ def assess(
     is_ca = protein & (model.atom == "CA")
     backbone = model.xyz[protein & (is_ca | (model.atom == "N") | (model.atom == "C"))]
     ca_xyz = model.xyz[is_ca]
-    mirrored, axis = mirrored_fit(volume, ca_xyz, map_moments)
+    mirrored, axis = mirrored_fit(volume, ca_xyz, map_moments) if len(ca_xyz) else (None, None)
     facts: dict[str, Any] = {
         "map_contour": contour.level,
         "map_contour_source": contour.source,
-        "atom_inclusion": float(inside[heavy & polymer].mean()),
+        "atom_inclusion": float(inside[heavy & polymer].mean()) if polymer.any() else None,
         "resolved": _resolved(inside[heavy & polymer], residue[heavy & polymer], claims.sequences),
         "fit_mirrored": mirrored,
         "mirrored_axis": axis,
@@ -138,9 +138,10 @@ def assess(
         facts["hand_margin"] = hand_margin(volume, model.take(protein), map_moments)
         means = _residue_scores(volume, model, heavy, residue, parameters["q_sigma"])
         q_score = means[residue]
-        of_polymer = means[np.unique(residue[polymer & heavy])]
-        facts["q_mean"], facts["q_sigma"] = float(of_polymer.mean()), parameters["q_sigma"]
-        facts["q_low"] = float(np.mean(of_polymer < (parameters["min_q"] or LOW_Q)))
+        of_polymer, facts["q_sigma"] = means[np.unique(residue[polymer & heavy])], parameters["q_sigma"]
+        if len(of_polymer):
+            facts["q_mean"] = float(of_polymer.mean())
+            facts["q_low"] = float(np.mean(of_polymer < (parameters["min_q"] or LOW_Q)))
     _refuse(facts, parameters)
     return Assessment(facts, q_score.astype(np.float32))
 
