@@ -58,6 +58,24 @@ class Opened:
     residues: Residues
 
 
+FIGURES = (
+    "resolution", "fit", "fit_shift", "fit_mirrored", "q_mean", "correlation", "atom_inclusion", "resolved",
+    "best_scale", "hand_margin", "n_residues", "map_mean", "map_sd", "map_contour", "percentile", "density_mean",
+    "saturated",
+)  # fmt: skip
+"columns that are shown as numbers, where a dataset has them"
+
+
+def with_figures(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the entries table with None for each of FIGURES that is no finite number: other builders, and whoever
+    published the dataset, may have put anything there."""
+
+    def is_number(value: Any) -> bool:
+        return isinstance(value, int | float) and bool(np.isfinite(value))
+
+    return {**row, **{name: row[name] if is_number(row.get(name)) else None for name in FIGURES}}
+
+
 def volumes_of(opened: DatasetVersion) -> Volumes:
     """The volumes of a version that is open already."""
     manifest = opened.manifest
@@ -68,7 +86,7 @@ def open_entry(opened: DatasetVersion, entry_id: str) -> Opened:
     """Decode one entry. Raises UsageError for an id that is not there, naming close ones, DatasetError for damage."""
     volumes = volumes_of(opened)
     number = _number(opened, volumes.entries, entry_id)
-    row = volumes.entries.slice(number, 1).to_pylist()[0]
+    row = with_figures(volumes.entries.slice(number, 1).to_pylist()[0])
     data = volumes.decode_density(number).astype(np.float32)
     density = Volume(data, np.asarray(row["voxel_size_xyz"]), np.asarray(row["origin_xyz"]))
     table = volumes.atoms(number)

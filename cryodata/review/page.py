@@ -17,7 +17,7 @@ from cryodata.formats.partial import held_volumes
 from cryodata.formats.tables import REJECTED, read_table
 from cryodata.formats.versions import DatasetVersion
 from cryodata.prepare.duplicates import WHAT, Shared, shared
-from cryodata.review.along import volumes_of
+from cryodata.review.along import volumes_of, with_figures
 from cryodata.review.charts import histogram, picture, refused, thumbnail
 from cryodata.review.elements import STYLE, pairs, plain, table
 from cryodata.review.leaks import leakage_section
@@ -72,7 +72,8 @@ def write_page(
     thumbnails: how many maps are shown. leakage: if it was measured.
     """
     manifest = opened.manifest
-    rows = volumes_of(opened).entries.to_pylist()
+    entries = volumes_of(opened).entries
+    rows = [with_figures(row) for row in entries.drop_columns(["sequences", "label_counts"]).to_pylist()]
     for row in rows:
         row["voxels"] = float(np.prod(row["shape_zyx"])) / 1e6
     rejected = read_table(opened.table("rejected.parquet"), REJECTED).to_pylist()

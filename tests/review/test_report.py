@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from cryodata.build.dataset import Report, build
 from cryodata.build.request import Request
 from cryodata.cli import app
+from cryodata.review.along import with_figures
 from cryodata.review.charts import histogram, png, refused, thumbnail
 
 HOSTILE = '<script>alert(1)</script>"><img src=http://evil.example/x onerror=alert(2)>'
@@ -180,3 +181,12 @@ def test_a_png_holds_the_pixels() -> None:
 
     assert body.startswith(b"\x89PNG\r\n\x1a\n")
     np.testing.assert_array_equal(rows[:, 1:], grey)
+
+
+def test_figures_that_are_no_numbers_are_left_out() -> None:
+    row = with_figures(
+        {"entry_id": "A", "fit": "high", "q_mean": float("nan"), "resolution": float("inf"), "saturated": 3}
+    )
+
+    assert (row["fit"], row["q_mean"], row["resolution"], row["saturated"]) == (None, None, None, 3)
+    assert row["entry_id"] == "A"
