@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -16,6 +17,7 @@ from cryodata.formats.manifest import Manifest
 from cryodata.formats.summary import Changes, compare, summarize
 from cryodata.formats.tables import REJECTED, file_digest, read_table
 from cryodata.formats.versions import open_version
+from cryodata.prepare.duplicates import WHAT, shared
 
 FILES = ("README.md", "croissant.json", "CITATION.cff")
 
@@ -25,13 +27,22 @@ def describe(made: Path, folder: Path, manifest: Manifest, entries: pa.Table, le
     tables = [file_digest(path, path.name) for path in sorted(made.iterdir())]
     changes = _changes(made, folder, manifest, entries)
     names = [path for path, *_ in tables]
+    found = [(WHAT[item.what], item.value, item.entries) for item in shared(_plain_rows(entries))]
+    summary = replace(summarize(entries, manifest.schema), leakage=leakage, shared=found)
     texts = (
-        render_card(manifest, replace(summarize(entries, manifest.schema), leakage=leakage), changes, names),
+        render_card(manifest, summary, changes, names),
         render_croissant(manifest, tables, entries.schema),
         render_citation(manifest),
     )
     for file, text in zip(FILES, texts, strict=True):
         (made / file).write_text(text, encoding="utf-8")
+
+
+def _plain_rows(entries: pa.Table) -> list[dict[str, Any]]:
+    """What tells whether entries share something."""
+    wanted = ("entry_id", "emdb_id", "pdb_id", "shape_zyx", "source_sha256", "density_mean", "saturated")
+    rows: list[dict[str, Any]] = entries.select([name for name in wanted if name in entries.schema.names]).to_pylist()
+    return rows
 
 
 def _changes(made: Path, folder: Path, manifest: Manifest, entries: pa.Table) -> Changes | None:

@@ -34,6 +34,9 @@ TAGS = ("cryo-em", "protein-structure", "density-map", "biology", "croissant")
 MAX_IDS = 20
 "entries that are listed one by one"
 
+MAX_SHARED = 50
+"maps and models in several entries that a card lists"
+
 
 def render_card(manifest: Manifest, summary: Summary, changes: Changes | None, files: Sequence[str]) -> str:
     """README.md of a version, with the YAML header that the Hub reads.
@@ -66,6 +69,7 @@ def render_card(manifest: Manifest, summary: Summary, changes: Changes | None, f
         entries=f"{counts['entries']:,}",
         splits=splits_table(summary),
         leakage=leakage_table(summary.leakage),
+        shared=shared_table(summary.shared),
         rejected=tally(counts["rejected"]),
         voxels=f"{counts['voxels']:,}",
         volume_bytes=f"{counts['volume_bytes'] / 1e6:,.1f} MB",
@@ -130,6 +134,15 @@ def leakage_table(leakage: Sequence[Leakage]) -> str:
         "ids on both sides",
     ]
     return _table(head, rows) if rows else "Nothing is held out."
+
+
+def shared_table(shared: Sequence[tuple[str, str, Sequence[str]]]) -> str:
+    """Maps and models that are in several entries, the first MAX_SHARED of them."""
+    rows = [[what, which, ", ".join(entries)] for what, which, entries in shared[:MAX_SHARED]]
+    if not rows:
+        return "No map and no model is in two entries."
+    more = f"\n\nThe first {MAX_SHARED} of {len(shared):,}." if len(shared) > MAX_SHARED else ""
+    return _table(["shared", "which", "entries"], rows) + more
 
 
 def tally(counts: Mapping[str, Any]) -> str:

@@ -54,6 +54,9 @@ class Summary:
     leakage: Sequence[Leakage] = ()
     "what each scheme of splits lets through, where it was measured"
 
+    shared: Sequence[tuple[str, str, Sequence[str]]] = ()
+    "what several entries have in common: what, which, and the ids of the entries"
+
 
 def summarize(entries: pa.Table, schema: Schema) -> Summary:
     """Count a table of entries."""

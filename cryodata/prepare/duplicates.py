@@ -60,7 +60,9 @@ def _values(row: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         if is_content(source["role"]):
             yield ("map" if source["role"] == "map" else "model"), source["sha256"][:12]
     mean, saturated = row.get("density_mean"), row.get("saturated")
-    if mean is not None and saturated:  # without a saturated voxel the mean alone would have to tell
+    if (
+        isinstance(mean, float) and isinstance(saturated, int) and saturated
+    ):  # without a saturated voxel the mean alone would have to tell
         shape = " x ".join(map(str, row["shape_zyx"]))
         yield "map_values", f"{shape} voxels, mean {mean:.6f}, {saturated:,} at 1"
     for name in ("emdb_id", "pdb_id"):

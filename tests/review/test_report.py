@@ -190,3 +190,19 @@ def test_figures_that_are_no_numbers_are_left_out() -> None:
 
     assert (row["fit"], row["q_mean"], row["resolution"], row["saturated"]) == (None, None, None, 3)
     assert row["entry_id"] == "A"
+
+
+def test_a_map_under_two_ids_is_told_by_the_card_and_the_page(simulated: Report, tmp_path: Path) -> None:
+    made = next(path for path in (simulated.folder / "source").iterdir())
+    rows = [f"{name},{made}/SIM-00001.map.gz,{made}/SIM-0000{name[-1]}.cif,3.5" for name in ("TWIN-1", "TWIN-2")]
+    (tmp_path / "entries.csv").write_text("\n".join(["entry_id,map,model,resolution", *rows]) + "\n", encoding="utf-8")
+    root = tmp_path / "root"
+    build(Request("cryo2struct", root, tmp_path, version="0.1.0", settings=("min_fit=0", "min_fit_shift=0")))
+
+    done = report(root, "cryo2struct", "--out", str(tmp_path / "page.html"), "--json")
+    card = CliRunner().invoke(app, ["info", "cryo2struct", "--card", "--root", str(root)]).output
+
+    assert json.loads(done.stdout)["duplicates"] == [{"what": "map", "entries": ["TWIN-1", "TWIN-2"]}]
+    assert "| one map: the same bytes after decompression | " in card
+    assert "| TWIN-1, TWIN-2 |" in card
+    assert "one map: the same bytes after decompression" in (tmp_path / "page.html").read_text(encoding="utf-8")
