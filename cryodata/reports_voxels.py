@@ -45,7 +45,7 @@ def voxel_difference(console: Console, one: DatasetVersion, other: DatasetVersio
 def _entries(entries: list[EntryLikeness]) -> Table:
     """A row an entry."""
     labels = list(dict.fromkeys(label.label for entry in entries for label in entry.labels))
-    head = [column for name in labels for column in (f"{name} agrees", "moved x, y, z")]
+    head = [column for name in labels for column in (f"{name} agrees", "moved x, y, z (voxels)")]
     table = Table("entry", "largest", "rms", "correlation", *head, "grid", box=None, pad_edge=False)
     for entry in entries:
         density, by_name = entry.density, {label.label: label for label in entry.labels}

@@ -17,6 +17,9 @@ LIST_NAME = "entries.csv"
 ROLES = ("map", "model", "half1", "half2", "mask")
 OWN_COLUMNS = ("entry_id", "emdb_id", "pdb_id", "resolution", "contour_level", "split", *ROLES)
 
+PREPARED, DEPTH = "emd_normalized_map.mrc", 4
+"map in each folder of the published dataset, and how deep below a source it is looked for"
+
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 MAX_FAULTS = 20
@@ -30,6 +33,10 @@ def read_source_folder(folder: Path, reserved: Iterable[str] = ()) -> list[Entry
     or a row can't be trusted.
     """
     path = folder / LIST_NAME
+    if not path.exists() and _is_prepared(folder):
+        raise SourceError(
+            f"{folder}: folders with {PREPARED}, and no {LIST_NAME}; `cryodata build published` takes them"
+        )
     rows = _read_rows(path)
     faults: list[str] = []
     entries: dict[str, tuple[int, Entry]] = {}
@@ -63,6 +70,11 @@ def read_source_folder(folder: Path, reserved: Iterable[str] = ()) -> list[Entry
         more = f"; and {len(faults) - MAX_FAULTS} more" if len(faults) > MAX_FAULTS else ""
         raise SourceError(f"{path}: {'; '.join(faults[:MAX_FAULTS])}{more}")
     return sorted((entry for _, entry in entries.values()), key=lambda entry: entry.entry_id)
+
+
+def _is_prepared(folder: Path) -> bool:
+    """Whether these are folders of the published dataset."""
+    return any(True for depth in range(DEPTH) for _ in folder.glob(f"{'*/' * depth}{PREPARED}"))
 
 
 def read_split_list(path: Path) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import gemmi
@@ -104,8 +105,11 @@ def parse(path: Path) -> gemmi.Structure:
     return structure
 
 
-def write_mmcif(path: Path, model: AtomicModel, name: str) -> None:
-    """Write a model as mmCIF. `name`: the data block's name. The same model gives the same bytes."""
+def write_mmcif(path: Path, model: AtomicModel, name: str, full: Mapping[str, str] | None = None) -> None:
+    """Write a model as mmCIF. `name`: the data block's name. The same model gives the same bytes.
+
+    full: full sequence of each protein chain, in letters, as far as it is known; None: what is modelled is all.
+    """
     structure = gemmi.Structure()
     structure.name = name
     structure.add_model(gemmi.Model(1))
@@ -117,10 +121,14 @@ def write_mmcif(path: Path, model: AtomicModel, name: str) -> None:
             structure[0].add_chain(gemmi.Chain(str(model.chain[first])))
         structure[0][-1].add_residue(_gemmi_residue(model, int(first), int(last)))
     structure.setup_entities()
+    chain_of = {residue.subchain: chain.name for chain in structure[0] for residue in chain}
     for entity in structure.entities:
         if entity.entity_type == gemmi.EntityType.Polymer:
             polymer = structure[0].get_subchain(entity.subchains[0])
             entity.full_sequence = [residue.name for residue in polymer]
+            if full is not None:
+                letters = full.get(chain_of[entity.subchains[0]], "")
+                entity.full_sequence = gemmi.expand_one_letter_sequence(letters, gemmi.ResidueKind.AA)
     structure.assign_label_seq_id()
     path.write_text(structure.make_mmcif_document().as_string(), encoding="ascii")
 

@@ -78,7 +78,8 @@ def test_an_export_comes_back_without_a_difference(simulated: Report, exported: 
     assert [entry.entry_id for entry in found.entries] == [f"SIM-0000{i}" for i in (1, 2, 3, 4)]
     assert all(entry.density and entry.density.largest == 0.0 and entry.tolerance == 0.0 for entry in found.entries)
     tables = [read_table(opened.table("entries.parquet")) for opened in (before, after)]
-    for name in ("entry_id", "emdb_id", "pdb_id", "resolution", "split_resolution", "shape_zyx", "origin_xyz"):
+    names = ("entry_id", "emdb_id", "pdb_id", "resolution", "split_resolution", "shape_zyx", "origin_xyz", "sequences")
+    for name in names:
         assert tables[0][name].to_pylist() == tables[1][name].to_pylist()
     assert verify_version(after, deep=True).faults == ()
 
@@ -135,6 +136,11 @@ def test_both_names_of_the_calpha_map_and_the_whole_model_are_found(bare: Path) 
 
     assert Path(entry.sources["atom_ca"].path).name == f"ca_atom_{DENSITY}"
     assert (Path(entry.sources["model"].path).name, entry.pdb_id) == ("6giq.cif", "6giq")
+
+
+def test_who_takes_them_for_deposited_maps_is_told_the_way(bare: Path, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"no entries.csv; `cryodata build published` takes them"):
+        build(Request("cryo2struct", tmp_path / "root", bare, crew=Crew(0)))
 
 
 def test_one_id_in_two_folders_stops_the_build_before_work(bare: Path) -> None:

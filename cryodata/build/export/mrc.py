@@ -88,7 +88,8 @@ def _write(chosen: Chosen, row: Mapping[str, Any], folder: Path) -> None:
     for name, text in sequence_texts(row, stem).items():
         (place / name).write_text(text, encoding="ascii", errors="replace")
     if len(points["atom"]):
-        write_mmcif(place / f"{stem}.cif", model_of(points), stem)
+        full = {item["chain"]: item["full"] for item in row["sequences"] or () if item["kind"] == "peptide"}
+        write_mmcif(place / f"{stem}.cif", model_of(points), stem, full)
 
 
 def _calphas(points: Columns) -> Voxels:
