@@ -24,11 +24,11 @@ from cryodata.core.schema import ArraySpec, FactSpec, Schema
 from cryodata.core.volume import Volume
 from cryodata.errors import RejectedError, UsageError
 from cryodata.formats.mrc import read_volume
-from cryodata.formats.mrc_header import MapHeader, read_header
+from cryodata.formats.mrc_header import LABELS_BY, MapHeader, read_header
 from cryodata.formats.structure import read_structure
 from cryodata.formats.tables import reserved_columns
 from cryodata.prepare.arrays import AMINO, ATOM, SECONDARY
-from cryodata.prepare.labels import label_volume
+from cryodata.prepare.labels import VOXEL_RULES, label_volume
 from cryodata.prepare.unpaint import Painted, recognised, unpainted
 
 FACTS = (
@@ -89,7 +89,7 @@ class Published:
         arrays = self.schema(recipe, parameters).labels
         density = _read_density(entry.sources["map"], parameters["max_voxels"])
         volumes = {
-            array.name: _read_label(entry.sources[array.name], array, density)
+            array.name: _read_label(entry.sources[array.name], array, density, parameters["label_rule"])
             for array in (*arrays, CALPHAS)
             if array.name in entry.sources
         }
@@ -140,10 +140,16 @@ def _read_density(source: Source, max_voxels: int) -> Volume:
     return volume
 
 
-def _read_label(source: Source, array: ArraySpec, density: Volume) -> npt.NDArray[np.uint8]:
-    """A label map as uint8 (nz, ny, nx); RejectedError if it is of other voxels, or holds anything but classes."""
+def _read_label(source: Source, array: ArraySpec, density: Volume, rule: str) -> npt.NDArray[np.uint8]:
+    """A label map as uint8 (nz, ny, nx); RejectedError if it is of other voxels or by another rule, or holds anything
+    but classes."""
     path = Path(source.path)
     header = _header(path, density.data.size)
+    other = next((name for name in VOXEL_RULES if name != rule and LABELS_BY.format(name) in header.notes), "")
+    if other:
+        raise RejectedError(
+            "label_rule", f"{path.name}: labels by the rule {other}; expected {rule} (label_rule={other})"
+        )
     if header.shape_zyx != density.shape_zyx:
         found, expected = (" x ".join(map(str, shape)) for shape in (header.shape_zyx, density.shape_zyx))
         raise RejectedError("label_shape", f"{path.name}: {found} voxels; the density has {expected}")

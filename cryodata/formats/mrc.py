@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -99,11 +100,12 @@ def write_map(path: Path, volume: Volume) -> None:
         path.write_bytes(igzip.compress(plain.read_bytes(), 2, mtime=0))
 
 
-def write_plain_map(path: Path, volume: Volume) -> None:
+def write_plain_map(path: Path, volume: Volume, notes: Sequence[str] = ()) -> None:
     """Write density of any real type as a plain float32 MRC2014 map; the same volume gives the same bytes.
 
     Minimum, maximum, mean and deviation are those of the values, its place is in ORIGIN. A header holds float32: where
-    that rounds an origin or a voxel size, its labels have the number as it is (`exact_labels`). Memory: some planes.
+    that rounds an origin or a voxel size, its labels have the number as it is (`exact_labels`). notes: at most 4 more
+    labels, of 80 letters. Memory: some planes.
     """
     nz, ny, nx = volume.shape_zyx
     step = max(1, PIECE // (4 * ny * nx))
@@ -125,7 +127,7 @@ def write_plain_map(path: Path, volume: Volume) -> None:
     header["dmax"] = max(float(piece.max()) for piece in pieces)
     header["dmean"], header["rms"] = mean, math.sqrt(square)
     labels = exact_labels("voxel", size, header["cella"], (nx, ny, nz))
-    labels += exact_labels("origin", origin, header["origin"])
+    labels += [*exact_labels("origin", origin, header["origin"]), *notes]
     header["nlabl"] = len(labels)
     for number, label in enumerate(labels):
         header["label"][number] = label.encode("ascii")

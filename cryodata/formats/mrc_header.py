@@ -32,6 +32,9 @@ EXACT = "cryodata: exact"
 EXACT_LABEL = re.compile(rf"{EXACT} (voxel|origin) ([xyz]) (-?[0-9.]{{1,24}}(?:e-?[0-9]{{1,3}})?) A", re.ASCII)
 "a line of the header's labels with a number that its float32 words round"
 
+LABELS_BY = "cryodata: labels by the rule {}"
+"a line of a label map: how atoms got their voxels, a key of VOXEL_RULES"
+
 ROUNDING = 2.0**-22
 "relative difference between a number and what float32 makes of it, and of a cell of it, at most"
 
@@ -72,6 +75,9 @@ class MapHeader:
 
     frame: str
     "the frame that the header itself asks for: `origin` if it is set and plausible, else `nstart`"
+
+    notes: tuple[str, ...] = ()
+    "the lines of text that the file has of itself (its labels)"
 
     @property
     def shape_zyx(self) -> tuple[int, int, int]:
@@ -144,6 +150,7 @@ def _parse(path: Path, raw: bytes) -> MapHeader:
         angles=(angles[0], angles[1], angles[2]),
         frames=frames,
         frame=frame,
+        notes=tuple(_notes(fields)),
     )
 
 
@@ -196,11 +203,17 @@ def exact_labels(name: str, values: FloatArray, stored: Any, divisors: Iterable[
     return [f"{EXACT} {name} {axis} {value!r} A" for axis, value, word, by in told if word / by != value]
 
 
+def _notes(fields: npt.NDArray[np.void]) -> list[str]:
+    """The labels of a header that it says are used."""
+    labels = fields["label"][: max(0, min(10, int(fields["nlabl"])))].tolist()
+    return [label.decode("ascii", "replace").strip("\0 ") for label in labels]
+
+
 def _exact(fields: npt.NDArray[np.void], name: str, found: FloatArray) -> FloatArray:
     """Numbers of the header, or those that its labels have in full where both agree within the rounding of float32."""
     exact = found.copy()
-    for label in fields["label"][: max(0, min(10, int(fields["nlabl"])))].tolist():
-        match = EXACT_LABEL.fullmatch(label.decode("ascii", "replace").strip("\0 "))
+    for note in _notes(fields):
+        match = EXACT_LABEL.fullmatch(note)
         if match and match[1] == name:
             axis, value = "xyz".index(match[2]), float(match[3])
             if abs(value - found[axis]) <= ROUNDING * abs(found[axis]):

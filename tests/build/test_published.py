@@ -281,6 +281,14 @@ def test_damaged_folders_are_refused_with_the_reason_and_end_nothing(exported: P
     assert found["b-no-labels"][1].startswith("beside its density is no map of labels; expected one of atom_emd_")
 
 
+def test_labels_by_another_rule_than_was_asked_for_are_refused(exported: Path, tmp_path: Path) -> None:
+    opened = imported(exported, tmp_path, "label_rule=nearest")
+
+    assert set(rejections(opened).values()) == {
+        ("label_rule", f"atom_{DENSITY}: labels by the rule floor; expected nearest (label_rule=floor)")
+    }
+
+
 def test_diff_tells_how_far_densities_and_labels_are_apart(simulated: Report, exported: Path, tmp_path: Path) -> None:
     folder = tmp_path / "folders/SIM-00001"
     shutil.copytree(exported / "maps/SIM-00001", folder)

@@ -30,6 +30,7 @@ from cryodata.build.subset import ROW
 from cryodata.core.splits import SPLITS
 from cryodata.core.volume import Volume
 from cryodata.formats.mrc import write_plain_map
+from cryodata.formats.mrc_header import LABELS_BY
 from cryodata.formats.structure import write_mmcif
 from cryodata.formats.tables import ENTRY_COLUMNS
 
@@ -81,9 +82,10 @@ def _write(chosen: Chosen, row: Mapping[str, Any], folder: Path) -> None:
     voxels = chosen.decoder.label_voxels(row, points)
     if "atom" in voxels:
         voxels[CA_ONLY] = _calphas(points)
+    rule = LABELS_BY.format(chosen.decoder.schema.voxel_rule)
     for name, found in voxels.items():
         label = Volume(painted(found, density.shape_zyx), density.voxel_size_xyz, density.origin_xyz)
-        write_plain_map(place / label_file(name), label)
+        write_plain_map(place / label_file(name), label, [rule])
     stem = _stem(row)
     for name, text in sequence_texts(row, stem).items():
         (place / name).write_text(text, encoding="ascii", errors="replace")

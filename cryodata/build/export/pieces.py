@@ -112,7 +112,8 @@ def _check_folder(to: Path, said: Mapping[str, Any]) -> None:
                 f"{to} holds other things, such as {min(others)}; name a folder that is new or empty"
             ) from None
         return
-    if there != said:
+    begun = any(path.name != "export.json" for path in (to / NOTES).iterdir())
+    if there != said and begun:
         was = f"{there.get('dataset')} as {there.get('format')}, {there.get('entries')} entries"
         raise UsageError(f"{to} is another export ({was}); name another folder, or remove that one")
 
