@@ -97,6 +97,8 @@ def difference(console: Console, one: DatasetVersion, other: DatasetVersion, fou
     rows |= {"lost": ", ".join(found.lost)} if found.lost else {}
     rows |= {"gained": ", ".join(found.gained)} if found.gained else {}
     console.pairs({**counts, **rows, "step": f"{found.step}: {words[found.step]}"})
+    if "builder" in found.settings:
+        console.print("other builders tell other things of their entries: --voxels compares what both hold")
     if not found.changes:
         return
     table = Table("", "entry", "why", box=None, pad_edge=False)

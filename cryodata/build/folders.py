@@ -64,7 +64,7 @@ def _places(folder: Path, depth: int) -> Iterator[Path]:
     """Folders that hold a map of a published name."""
     names = sorted(os.scandir(folder), key=lambda item: item.name)
     known = {DENSITY, *(name for options in LABELS.values() for name in options)}
-    if any(item.name in known for item in names):
+    if any(item.name.removesuffix(".gz") in known for item in names):
         yield folder
     elif depth:
         for item in names:
@@ -78,7 +78,7 @@ def _entry(root: Path, place: Path) -> Entry:
     entry = Entry(
         entry_id=emdb_id or place.name,
         emdb_id=emdb_id,
-        sources={"map": Source(str(place / DENSITY))},
+        sources={"map": Source(str(_there(place, DENSITY) or place / DENSITY))},
         split=TEST if "test" in place.relative_to(root).parts[:-1] else "",
     )
     return _with_labels(entry)
@@ -89,7 +89,7 @@ def _with_labels(entry: Entry) -> Entry:
     place = Path(entry.sources["map"].path).parent
     sources = {role: source for role, source in entry.sources.items() if role in ("map", "model")}
     for role, names in LABELS.items():
-        there = next((place / name for name in names if (place / name).exists()), None)
+        there = next((path for name in names if (path := _there(place, name))), None)
         if there is not None:
             sources[role] = Source(str(there))
     if "model" not in sources and (model := _model(place)) is not None:
@@ -97,6 +97,11 @@ def _with_labels(entry: Entry) -> Entry:
         stem = model.name.partition(".")[0]
         entry = replace(entry, pdb_id=entry.pdb_id or (stem.lower() if PDB_ID.fullmatch(stem) else ""))
     return replace(entry, sources=sources)
+
+
+def _there(place: Path, name: str) -> Path | None:
+    """A map, plain or compressed; None if it is not there."""
+    return next((place / found for found in (name, f"{name}.gz") if (place / found).exists()), None)
 
 
 def _model(place: Path) -> Path | None:

@@ -130,7 +130,7 @@ def write_mmcif(path: Path, model: AtomicModel, name: str, full: Mapping[str, st
                 letters = full.get(chain_of[entity.subchains[0]], "")
                 entity.full_sequence = gemmi.expand_one_letter_sequence(letters, gemmi.ResidueKind.AA)
     structure.assign_label_seq_id()
-    path.write_text(structure.make_mmcif_document().as_string(), encoding="ascii")
+    path.write_text(structure.make_mmcif_document().as_string(), encoding="utf-8")
 
 
 def _gemmi_residue(model: AtomicModel, first: int, last: int) -> gemmi.Residue:

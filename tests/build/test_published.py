@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from collections.abc import Callable
@@ -136,6 +137,15 @@ def test_both_names_of_the_calpha_map_and_the_whole_model_are_found(bare: Path) 
 
     assert Path(entry.sources["atom_ca"].path).name == f"ca_atom_{DENSITY}"
     assert (Path(entry.sources["model"].path).name, entry.pdb_id) == ("6giq.cif", "6giq")
+
+
+def test_maps_may_be_compressed(bare: Path, tmp_path: Path) -> None:
+    before = imported(bare, tmp_path / "plain", "parent=none")
+    for path in bare.rglob("*.mrc"):
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), 1))
+        path.unlink()
+
+    assert compared(before, imported(bare, tmp_path / "compressed", "parent=none")).same
 
 
 def test_who_takes_them_for_deposited_maps_is_told_the_way(bare: Path, tmp_path: Path) -> None:

@@ -26,7 +26,10 @@ def sequence_texts(row: Mapping[str, Any], stem: str) -> dict[str, str]:
         return {}
     full = [chain["full"] or chain["modelled"] for chain in chains]
     named = zip(chains, full, strict=True)
-    records = [f">{stem}_{i}|Chain {chain['chain']}|\n{_lines(letters)}" for i, (chain, letters) in enumerate(named, 1)]
+    records = [
+        f">{stem}_{i}|Chain {' '.join(chain['chain'].split())}|\n{_lines(letters)}"
+        for i, (chain, letters) in enumerate(named, 1)
+    ]
     texts = {
         f"{stem}.fasta": "".join(records),
         f"{stem}_all_chain_combined.fasta": "".join(full) + "\n",
