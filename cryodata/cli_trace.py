@@ -53,6 +53,14 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     metavar="A",
     help="Added to positions on each axis. Default: what the prediction says; 0.5 for networks of floor labels.",
 )
+@click.option(
+    "--error",
+    type=click.FloatRange(0.1, 2),
+    default=0.65,
+    show_default=True,
+    metavar="A",
+    help="By how much candidates miss their atoms on each axis; 0.35 for networks that place them well.",
+)
 @click.option("--no-link-density", is_flag=True, help="Do not look at the density between candidates.")
 @common(remote=False)
 def trace(predictions: Path, sequences: Path, out: Path, table: Path | None, as_json: bool, **options: Any) -> int:
@@ -79,7 +87,9 @@ def trace(predictions: Path, sequences: Path, out: Path, table: Path | None, as_
     _check(out, (".cif", ".pdb"), "--out")
     if table is not None:
         _check(table, (".csv", ".parquet"), "--table")
-    asked = Asked(options["method"], options["threshold"], options["offset"], not options["no_link_density"])
+    asked = Asked(
+        options["method"], options["threshold"], options["offset"], options["error"], not options["no_link_density"]
+    )
     chains = read_fasta(sequences)
     console.say(f"tracing {len(chains)} chains of {sum(len(sequence) for _, sequence in chains):,} residues")
     traced = trace_prediction(predictions, chains, asked)

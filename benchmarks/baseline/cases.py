@@ -139,14 +139,14 @@ def chains_of(name: str) -> list[Chain]:
     raise ValueError(f"no case '{name}'; there are 448, 1000, 2500 different, 2500 copies")
 
 
-def make_case(chains: Sequence[Chain], seed: int, noisy: bool = True) -> Case:
-    """A case of some chains; the same seed gives the same case."""
+def make_case(chains: Sequence[Chain], seed: int, noisy: bool = True, error: float = 0.35) -> Case:
+    """A case of some chains; the same seed gives the same case. error: A per axis of the states of a noisy case."""
     rng = np.random.default_rng(seed)
     true = np.concatenate([chain.xyz for chain in chains])
     types = np.array([LETTERS.index(letter) for chain in chains for letter in chain.sequence])
     if noisy:
         kept = rng.random(len(true)) >= 0.08
-        states = true[kept] + rng.normal(0, 0.35, (int(kept.sum()), 3))
+        states = true[kept] + rng.normal(0, error, (int(kept.sum()), 3))
         types = np.where(rng.random(len(states)) < 0.65, types[kept], rng.integers(0, 20, len(states)))
         states = _with_false(rng, true, states, round(0.25 * len(true)))
         types = np.concatenate([types, rng.integers(0, 20, len(states) - len(types))])

@@ -1,4 +1,4 @@
-"""How far apart are C-alphas j residues apart, against any other states? Writes `cryodata/baseline/chains/links.json`.
+"""How far apart are C-alphas j residues apart, against any other states? Writes cryodata/baseline/chains/links-*.json.
 
     python -m benchmarks.baseline.links
 
@@ -29,13 +29,16 @@ SOURCES = (
     "entries/EMD-6187-box-K/3j8x_box-K.pdb", "entries/EMD-1044-box/1oed_box.pdb",
 )  # fmt: skip
 SEEDS = range(101, 107)
-OUT = Path(__file__).resolve().parents[2] / "cryodata" / "baseline" / "chains" / "links.json"
+OUT = Path(__file__).resolve().parents[2] / "cryodata" / "baseline" / "chains"
+
+REACH = {0.35: ((2.2, 5.4), (3.5, 8.5), (3.8, 11.5)), 0.65: ((1.6, 6.4), (2.8, 9.3), (3.2, 12.3))}
+"""A, by the error of states per axis: from neighbour to neighbour (3.8 A, and 3.2 or 2.8 standard deviations of what
+the errors of both ends make of it), and over one and two missing residues"""
 
 NEAR_BIN, NEAR_BINS = 0.1, 130
 FAR_BIN, FAR_BINS, FAR_STEPS = 1.0, 80, 48
 ANGLE_BIN, ANGLE_BINS = 0.1, 110
 CLASS_EDGES, TURNS = (5.2, 5.9, 6.6), 18
-LINK = (2.2, 5.4)
 
 Floats = npt.NDArray[np.float64]
 
@@ -43,7 +46,8 @@ Floats = npt.NDArray[np.float64]
 class Counts:
     """Sums over cases."""
 
-    def __init__(self) -> None:
+    def __init__(self, link: tuple[float, float]) -> None:
+        self.link = link
         classes = len(CLASS_EDGES) + 1
         self.near, self.far = np.zeros((3, NEAR_BINS)), np.zeros((FAR_STEPS + 1, FAR_BINS))
         self.any_near, self.any_far, self.states = np.zeros(NEAR_BINS), np.zeros(FAR_BINS), 0
@@ -58,7 +62,7 @@ class Counts:
         self.states += len(xyz)
         self.any_near += histogram(apart.ravel(), NEAR_BIN, NEAR_BINS)
         self.any_far += histogram(apart.ravel(), FAR_BIN, FAR_BINS)
-        near = (apart >= LINK[0]) & (apart <= LINK[1])
+        near = (apart >= self.link[0]) & (apart <= self.link[1])
         for chain in case.chains:
             away = np.linalg.norm(chain.xyz[:, None] - xyz[None], axis=2)
             state = np.where(away.min(axis=1) < 1.7, away.argmin(axis=1), -1)
@@ -135,20 +139,29 @@ def rounded(values: Floats) -> list[Any]:
     return np.round(np.clip(values, -12, 8), 2).tolist()
 
 
-def learn() -> dict[str, Any]:
-    """All tables with what they were made from."""
-    counts, residues = Counts(), 0
+def learn(error: float) -> dict[str, Any]:
+    """All tables for an error of states in A per axis, with what they were made from."""
+    counts, residues = Counts(REACH[error][0]), 0
     for path in SOURCES:
         chains = read_chains(path)
         residues += sum(len(chain.sequence) for chain in chains)
         for seed in SEEDS:
-            counts.add(make_case(chains, seed))
+            counts.add(make_case(chains, seed, error=error))
     about = "natural logarithms of ratios, learned by benchmarks/baseline/links.py from noisy cases of these models"
     sources = [Path(path).name.split(".")[0].split("_")[0].upper() for path in SOURCES]
-    steps = {"near_bin": NEAR_BIN, "far_bin": FAR_BIN, "angle_bin": ANGLE_BIN, "class_edges": CLASS_EDGES}
-    return {"format": 1, "about": about, "sources": sources, "residues": residues, **steps, **counts.tables()}
+    told = {"format": 1, "about": about, "error": error, "sources": sources, "residues": residues}
+    steps = {
+        "reach": REACH[error],
+        "near_bin": NEAR_BIN,
+        "far_bin": FAR_BIN,
+        "angle_bin": ANGLE_BIN,
+        "class_edges": CLASS_EDGES,
+    }
+    return {**told, **steps, **counts.tables()}
 
 
 if __name__ == "__main__":
-    OUT.write_text(json.dumps(learn(), separators=(",", ":")) + "\n", encoding="utf-8")
-    print(OUT, OUT.stat().st_size)
+    for size in REACH:
+        path = OUT / f"links-{size:.2f}.json"
+        path.write_text(json.dumps(learn(size), separators=(",", ":")) + "\n", encoding="utf-8")
+        print(path, path.stat().st_size)

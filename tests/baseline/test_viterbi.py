@@ -16,6 +16,7 @@ from cryodata.baseline.chains.copies import relations
 from cryodata.baseline.chains.emission import LETTERS, monotone, types_of
 from cryodata.baseline.chains.graph import neighbours
 from cryodata.baseline.chains.hidden_markov import DEVIATION, FLOOR, MEAN, paper_emission, paper_path
+from cryodata.baseline.chains.shapes import arrange, copies_of
 from cryodata.baseline.viterbi import trace
 from cryodata.errors import UsageError
 
@@ -138,6 +139,33 @@ def test_two_copies_share_nothing_and_stay_whole() -> None:
     found = score(case, trace(case.xyz, case.amino, case.sequences))
 
     assert (found.entity, found.placed) == (1.0, 1.0)
+
+
+def test_tails_of_copies_go_to_the_heads_whose_shape_they_continue() -> None:
+    """Links know nothing of it: where the tails were exchanged, residues are missing in all three copies."""
+    chain = walk(120, seed=3)
+    turn = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    xyz = np.concatenate([chain.xyz, chain.xyz @ turn + 80, chain.xyz - 90])
+    true = [np.arange(120, dtype=np.int32) + 120 * k for k in range(3)]
+    for path in true:
+        path[55:65] = -1
+    mixed = [np.concatenate([true[head][:60], true[tail][60:]]) for head, tail in ((0, 1), (1, 2), (2, 0))]
+
+    count = arrange(xyz, (2.2, 5.4), mixed, copies_of([chain.sequence] * 3)[0], lambda k, path: 0.0)
+
+    assert count == 1
+    assert all(np.array_equal(found, path) for found, path in zip(mixed, true, strict=True))
+
+
+@pytest.mark.real
+def test_states_that_lie_badly_are_traced_by_the_tables_for_such(shared_data: Path) -> None:
+    case = make_case(chains_of("448"), 1, error=0.65)
+
+    tables_for_good, for_bad = (
+        score(case, trace(case.xyz, case.amino, case.sequences, error=error)).entity for error in (0.35, 0.65)
+    )
+
+    assert for_bad > tables_for_good + 0.1
 
 
 def test_nothing_gives_nothing() -> None:

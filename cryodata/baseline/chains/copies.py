@@ -85,14 +85,14 @@ def swap(one: Any, two: Any, across: Any, back: Any, first: int, last: int, new_
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def breaks(xyz: Any, one: Any, two: Any, across: Any, out: Any) -> int:
+def breaks(xyz: Any, tables: Any, one: Any, two: Any, across: Any, out: Any) -> int:
     """Residues of chain one before which its path or that of chain two is broken."""
     count = 0
     for i in range(1, len(one)):
-        whole = one[i] >= 0 and one[i - 1] >= 0 and is_link(xyz, one[i], one[i - 1])
+        whole = one[i] >= 0 and one[i - 1] >= 0 and is_link(xyz, tables, one[i], one[i - 1])
         j, h = across[i], across[i - 1]
         if whole and j >= 0 and h >= 0:
-            whole = two[j] >= 0 and two[h] >= 0 and is_link(xyz, two[j], two[h])
+            whole = two[j] >= 0 and two[h] >= 0 and is_link(xyz, tables, two[j], two[h])
         if not whole and (one[i] >= 0 or (j >= 0 and two[j] >= 0)):
             out[count] = i
             count += 1
@@ -147,7 +147,7 @@ def exchange(xyz: Any, tables: Any, costs: Any, emission: Any, types: Any, paths
     begin = now
     hope = np.empty(len(one) + 1)
     for _ in range(20):
-        count = breaks(xyz, one, two, across, places)
+        count = breaks(xyz, tables, one, two, across, places)
         for k in range(count):
             hope[k] = joint_gain(xyz, tables, costs, one, two, across, places[k])
         best, first, last = now + GAIN, -1, -1

@@ -10,12 +10,6 @@ import numpy.typing as npt
 
 from cryodata.baseline.chains.links import LinkTables
 
-LINK = (2.2, 5.4)
-"A between the C-alphas of neighbours; 3.8 with an error of 0.35 A per axis at both ends, 3.2 standard deviations"
-
-JUMPS = ((3.5, 8.5), (3.8, 11.5))
-"A over one and two missing residues"
-
 WEAKEST = (-5.0, -4.0, -4.0)
 "links and jumps whose distance speaks against them more than this are left out"
 
@@ -54,7 +48,7 @@ class Graph(NamedTuple):
 def make_graph(xyz: Array, tables: LinkTables, extra: Any = None) -> Graph:
     """The graph of some states. extra: a function of two arrays of states, the score of linking them, or None."""
     xyz = np.ascontiguousarray(xyz, dtype=np.float32)
-    first, other, apart = neighbours(xyz, *LINK)
+    first, other, apart = neighbours(xyz, *tables.reach[0].tolist())
     score = _look_up(tables.near[0], apart, tables.bins[0])
     if extra is not None:
         score = score + extra(other, np.repeat(np.arange(len(xyz)), np.diff(first))).astype(np.float32)
@@ -83,7 +77,7 @@ def _strong(first: Array, other: Array, score: Array, weakest: float) -> tuple[A
 def _jumps(xyz: Array, tables: LinkTables) -> tuple[Array, Array, Array, Array]:
     """Jumps over one and over two residues in one list."""
     parts = []
-    for over, reach in enumerate(JUMPS, start=1):
+    for over, reach in enumerate(tables.reach[1:].tolist(), start=1):
         first, other, apart = neighbours(xyz, *reach)
         first, other, score = _strong(first, other, _look_up(tables.near[over], apart, tables.bins[0]), WEAKEST[over])
         to = np.repeat(np.arange(len(xyz), dtype=np.int32), np.diff(first))

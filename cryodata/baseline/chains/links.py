@@ -34,13 +34,22 @@ class LinkTables(NamedTuple):
     bins: Floats
     "widths: near, far, angle; A"
 
+    reach: Floats
+    "(3, 2): A, least and greatest between states that follow each other, and over one and two missing residues"
+
+
+ERRORS = (0.35, 0.65)
+"A per axis by which states miss their atoms, for which there are tables"
+
 
 @cache
-def link_tables() -> LinkTables:
-    """The tables that come with the package; `benchmarks/baseline/links.py` makes them."""
-    stored = json.loads(files("cryodata.baseline.chains").joinpath("links.json").read_text("utf-8"))
+def link_tables(error: float = ERRORS[0]) -> LinkTables:
+    """Tables for the error nearest to this. They come with the package; `benchmarks/baseline/links.py` makes them."""
+    nearest = min(ERRORS, key=lambda known: abs(known - error))
+    stored = json.loads(files("cryodata.baseline.chains").joinpath(f"links-{nearest:.2f}.json").read_text("utf-8"))
     near, far, angle, turn, edges = (_floats(stored[k]) for k in ("near", "far", "angle", "turn", "class_edges"))
-    return LinkTables(near, far, angle, turn, edges, _floats([stored[f"{k}_bin"] for k in ("near", "far", "angle")]))
+    bins = _floats([stored[f"{k}_bin"] for k in ("near", "far", "angle")])
+    return LinkTables(near, far, angle, turn, edges, bins, _floats(stored["reach"]))
 
 
 def _floats(values: Any) -> Floats:

@@ -7,7 +7,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from cryodata.baseline.chains.graph import JUMPS, LINK, WEAKEST
+from cryodata.baseline.chains.graph import WEAKEST
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -62,24 +62,25 @@ def link_worth(xyz: Any, tables: Any, costs: Any, states: Any, i: int, j: int) -
     worth = far_score(tables, costs, apart, length)
     if apart <= 3:
         value = tables.near[apart - 1, min(int(length / tables.bins[0]), tables.near.shape[1] - 1)]
-        if apart > 1 and value > WEAKEST[apart - 1] and JUMPS[apart - 2][0] <= length <= JUMPS[apart - 2][1]:
+        reached = tables.reach[apart - 1, 0] <= length <= tables.reach[apart - 1, 1] and value > WEAKEST[apart - 1]
+        if apart > 1 and reached:
             worth = max(worth, value - costs.jump * (apart - 1))
-        if apart == 1 and value > WEAKEST[0] and LINK[0] <= length <= LINK[1]:
+        if apart == 1 and reached:
             u = states[j - 1] if j > 0 else -1
-            if u >= 0 and u != states[i] and is_link(xyz, u, states[j]):
+            if u >= 0 and u != states[i] and is_link(xyz, tables, u, states[j]):
                 place = int(distance(xyz[u], xyz[states[i]]) / tables.bins[2])
                 value += tables.angle[min(place, len(tables.angle) - 1)]
                 w = states[j - 2] if j > 1 else -1
-                if w >= 0 and w != states[j] and w != states[i] and is_link(xyz, w, u):
+                if w >= 0 and w != states[j] and w != states[i] and is_link(xyz, tables, w, u):
                     value += twist_of(xyz, tables, w, u, states[j], states[i])
             worth = max(worth, value)
     return worth
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def is_link(xyz: Any, one: int, two: int) -> Any:
+def is_link(xyz: Any, tables: Any, one: int, two: int) -> Any:
     """Whether two states are as far apart as neighbours are."""
-    return LINK[0] <= distance(xyz[one], xyz[two]) <= LINK[1]
+    return tables.reach[0, 0] <= distance(xyz[one], xyz[two]) <= tables.reach[0, 1]
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

@@ -167,8 +167,9 @@ class Search:
 
     def _arranged(self, paths: Paths) -> Paths:
         """Tails of copies exchanged where the shapes of the copies say so."""
+        reach = (float(self.tables.reach[0, 0]), float(self.tables.reach[0, 1]))
         for copies in self.copies:
-            arrange(self.graph.xyz, paths, copies, lambda k, path: self.worth(k, path)[0])
+            arrange(self.graph.xyz, reach, paths, copies, lambda k, path: self.worth(k, path)[0])
         return paths
 
     def _calibrate(self) -> None:

@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cryodata.baseline.chains.graph import LINK
-
 Array = npt.NDArray[Any]
 Motion = tuple[Array, Array]
 
@@ -38,14 +36,21 @@ def copies_of(sequences: Sequence[str]) -> list[list[int]]:
     return [numbers for numbers in found.values() if len(numbers) > 1]
 
 
-def arrange(xyz: Array, paths: list[Array], copies: Sequence[int], worth: Callable[[int, Array], float]) -> int:
+def arrange(
+    xyz: Array,
+    reach: tuple[float, float],
+    paths: list[Array],
+    copies: Sequence[int],
+    worth: Callable[[int, Array], float],
+) -> int:
     """Exchange tails between copies where heads then agree with them in shape; returns how often that was done.
 
-    xyz: states, (S, 3), A. paths: states of each chain's residues, -1 where none; those of `copies` may be replaced.
-    worth: score of a path of a chain, nats; what an exchange loses there must be less than what agrees wins.
+    xyz: states, (S, 3), A. reach: A, least and greatest between neighbours. paths: states of each chain's residues, -1
+    where none; those of `copies` may be replaced. worth: score of a path of a chain, nats; what an exchange loses there
+    must be less than what agrees wins.
     """
     count = 0
-    for place in _breaks(xyz, [paths[k] for k in copies]):
+    for place in _breaks(xyz, reach, [paths[k] for k in copies]):
         tracks = [paths[k] for k in copies]
         ways = _ways(xyz, tracks, place)
         for gained, order in ways:
@@ -60,14 +65,14 @@ def arrange(xyz: Array, paths: list[Array], copies: Sequence[int], worth: Callab
     return count
 
 
-def _breaks(xyz: Array, tracks: Sequence[Array]) -> list[int]:
+def _breaks(xyz: Array, reach: tuple[float, float], tracks: Sequence[Array]) -> list[int]:
     """Residues before which a track is broken, ascending."""
     places = set()
     for track in tracks:
         placed = np.flatnonzero(track >= 0)
         before, after = placed[:-1], placed[1:]
         apart = np.linalg.norm(xyz[track[before]] - xyz[track[after]], axis=1)
-        whole = (after - before == 1) & (apart >= LINK[0]) & (apart <= LINK[1])
+        whole = (after - before == 1) & (apart >= reach[0]) & (apart <= reach[1])
         places.update(after[~whole].tolist())
     return sorted(places)
 
