@@ -51,17 +51,18 @@ def named_atoms(model: AtomicModel) -> AtomicModel:
     """All atoms of a model in the order of the file, alternatives chosen as the published scripts do (Bio.PDB).
 
     Atom by atom the alternative location of the highest occupancy, the first of equals; of several residue names at
-    one place of a polymer the one that comes last.
+    one place of a polymer the one that comes last. Modified residues stand in HETATM records, where the name is part of
+    the place: they are nobody's alternatives.
     """
     rows = np.arange(len(model))
-    in_polymer = np.isin(model.entity_kind, ("peptide", "nucleic"))
+    rival = np.isin(model.entity_kind, ("peptide", "nucleic")) & (model.residue == model.parent)
     codes = np.unique(model.residue, return_inverse=True)[1]
     groups = model.position.astype(np.int64) * (int(codes.max(initial=0)) + 1) + codes
     _, first, group_of = np.unique(groups, return_index=True, return_inverse=True)
     began = first[group_of]  # row where each residue begins
     latest = np.zeros(int(model.position.max(initial=0)) + 1, dtype=np.int64)
-    np.maximum.at(latest, model.position, began)
-    rows = rows[~in_polymer | (began == latest[model.position])]
+    np.maximum.at(latest, model.position[rival], began[rival])
+    rows = rows[~rival | (began == latest[model.position])]
     names = np.unique(model.atom[rows], return_inverse=True)[1]
     order = np.lexsort((rows, -model.occupancy[rows].astype(np.float64), names, began[rows]))
     best = np.r_[True, (np.diff(names[order]) != 0) | (np.diff(began[rows][order]) != 0)]

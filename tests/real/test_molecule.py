@@ -15,8 +15,9 @@ import pytest
 from cryodata.core.entry import LabelPoints
 from cryodata.formats.structure import read_structure
 from cryodata.prepare.labels import OUTSIDE, UNLABELLED, WRITTEN, class_values, place_points
-from cryodata.prepare.molecule import molecule, named_points
+from cryodata.prepare.molecule import molecule, named_atoms, named_points
 from cryodata.prepare.recipes import RECIPES
+from tests.reference import scripts
 from tests.reference.molecules import counts_of
 
 CLASSES = (
@@ -169,3 +170,36 @@ def test_modified_residues_have_a_parent(shared_data: Path, name: str) -> None:
     model = points.model
     other = (points.kind == "protein") & (model.residue != model.parent)
     assert dict(zip(model.residue[other].tolist(), model.parent[other].tolist(), strict=True)) == MODIFIED[name]
+
+
+PDB_FILES = sorted(name for name in EXPECTED if ".pdb" in name)
+
+
+@pytest.mark.parametrize("name", PDB_FILES)
+def test_released_takes_the_atoms_that_the_scripts_take(shared_data: Path, name: str) -> None:
+    path = shared_data / "models" / name
+    structure = read_structure(path, every_model=True)
+    found = []
+    for part in (structure.model, *structure.others):
+        model = named_atoms(part)
+        places = [model.chain, model.auth_seq_id, model.residue, model.atom, model.xyz]
+        found += list(zip(*(column.tolist() for column in places), strict=True))
+
+    expected = [
+        (residue.chain, residue.number, residue.name, atom.name, list(atom.xyz))
+        for residue in scripts.residues_of(path)
+        for atom in residue.atoms.values()
+    ]
+
+    wanted = ("N", "CA", "C")
+    assert [row for row in found if row[3] in wanted] == [row for row in expected if row[3] in wanted]
+
+
+@pytest.mark.parametrize(("name", "models", "c_alphas"), [("1gya.cif.gz", 18, 105), ("1lcd.cif", 3, 51)])
+def test_released_takes_every_model(shared_data: Path, name: str, models: int, c_alphas: int) -> None:
+    structure = read_structure(shared_data / "models" / name, every_model=True)
+
+    counts = [np.count_nonzero(named_atoms(part).atom == "CA") for part in (structure.model, *structure.others)]
+
+    assert counts == [c_alphas] * models
+    assert read_structure(shared_data / "models" / name).others == ()
