@@ -13,7 +13,7 @@ from cryodata.build.catalog import read_split_list
 from cryodata.build.edited import edited
 from cryodata.build.identify import Job
 from cryodata.build.run import Crew
-from cryodata.build.selection import admit, check_listed, select
+from cryodata.build.selection import admit, check_listed, recognised, select
 from cryodata.build.workspace import remove_stale
 from cryodata.core.entry import Entry, Rejection
 from cryodata.core.layout import DATASET_NAME, version_key
@@ -90,6 +90,7 @@ def prepare(request: Request) -> Prepared:
     listing = builder.entries(request.source, job.parameters, folder)
     if request.catalog is not None:
         listing = edited(listing, request.catalog, reserved_columns(builder.schema(job.recipe, job.parameters)), folder)
+    listed = recognised(listed, listing)
     if job.parameters["unknown_ids"] == "refuse":
         check_listed(listed, listing)
     entries = select(listing, request.ids, request.limit, job.parameters)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,24 @@ from cryodata.build.builder import Builder
 from cryodata.core.entry import Entry, Rejection
 from cryodata.core.splits import fraction_of
 from cryodata.errors import RejectedError, SourceError
+
+ARCHIVE_ID = re.compile(r"(?:emd[-_ ]?)?([0-9]{4,})", re.IGNORECASE)
+"a number of EMDB, as lists of splits have it"
+
+
+def recognised(listed: Mapping[str, str], entries: Sequence[Entry]) -> dict[str, str]:
+    """A list of splits with its ids as the source writes them: published lists have 22898 or emd_22898 for EMD-22898.
+
+    Ids that no entry has stay as they are. Raises SourceError for one archive id with two splits.
+    """
+    known = {entry.entry_id for entry in entries} | {entry.unit for entry in entries}
+    found: dict[str, str] = {}
+    for key, split in listed.items():
+        number = ARCHIVE_ID.fullmatch(key)
+        name = f"EMD-{number[1]}" if number and key not in known and f"EMD-{number[1]}" in known else key
+        if found.setdefault(name, split) != split:
+            raise SourceError(f"splits: '{name}' has two splits, '{found[name]}' and, as '{key}', '{split}'")
+    return found
 
 
 def check_listed(listed: Mapping[str, str], entries: Sequence[Entry]) -> None:

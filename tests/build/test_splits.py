@@ -16,8 +16,11 @@ from cryodata import load_dataset
 from cryodata.baseline.scoring.sequences import LETTERS
 from cryodata.build.dataset import Report, build
 from cryodata.build.request import Request
+from cryodata.build.selection import recognised
 from cryodata.build.verify import verify_version
 from cryodata.cli import app
+from cryodata.core.entry import Entry
+from cryodata.errors import SourceError
 from cryodata.formats.fasta import read_fasta
 from cryodata.formats.mrc import write_map
 from cryodata.formats.structure import write_mmcif
@@ -134,6 +137,16 @@ def test_a_list_of_somebodys_own_is_measured_and_what_it_misses_is_told(report: 
     (held,) = leakage["held"]
     assert (held["split"], held["residues"], held["above"]["0.90"]) == ("test", 136, 136)
     assert held["leaked"][0]["train_entry_id"] == "EMD-31"
+
+
+def test_ids_of_published_lists_are_recognised() -> None:
+    entries = [Entry("EMD-22898-crop", emdb_id="EMD-22898"), Entry("EMD-0001"), Entry("4567")]
+
+    found = recognised({"22898": "train", "emd_0001": "test", "4567": "test", "99999": "train"}, entries)
+
+    assert found == {"EMD-22898": "train", "EMD-0001": "test", "4567": "test", "99999": "train"}
+    with pytest.raises(SourceError, match="^splits: 'EMD-0001' has two splits, 'train' and, as '0001', 'test'$"):
+        recognised({"EMD-0001": "train", "0001": "test"}, entries)
 
 
 def test_without_report_the_splits_are_counted(report: Report) -> None:

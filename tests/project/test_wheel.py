@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -61,3 +62,10 @@ def test_a_build_by_the_wheel_has_its_card(site: Path, tmp_path: Path) -> None:
 
     (card,) = tmp_path.glob("root/simulated/tables/*/README.md")
     assert "Simulated maps of protein-like models" in card.read_text(encoding="utf-8")
+
+
+def test_every_package_is_named_for_the_wheel() -> None:
+    named = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
+    there = [".".join(path.parent.relative_to(PROJECT).parts) for path in (PROJECT / "cryodata").rglob("__init__.py")]
+
+    assert sorted(named) == sorted([*there, "cryodata_builders", "cryodata_cards"])

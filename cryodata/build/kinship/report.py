@@ -13,6 +13,7 @@ from cryodata.build.kinship.kept import all_pairs
 from cryodata.build.kinship.leakage import leakage_criterion, measure
 from cryodata.build.kinship.pairs import Observe
 from cryodata.build.kinship.units import AUTO, Proteins, rule_of
+from cryodata.build.selection import recognised
 from cryodata.core.entry import Entry
 from cryodata.core.leakage import Leakage
 from cryodata.core.splits import SPLITS
@@ -107,7 +108,7 @@ def listed_splits(
     path: Path, entries: Sequence[Entry], refused: Mapping[str, str]
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Split of each entry that a list names, and the ids in it that no entry has, with the reason."""
-    listed = read_split_list(path)
+    listed = recognised(read_split_list(path), entries)
     wrong = sorted(set(listed.values()) - set(SPLITS))
     if wrong:
         raise SourceError(f"{path}: unknown split '{wrong[0]}'; expected one of {', '.join(SPLITS)}")
