@@ -128,7 +128,7 @@ def labelled_columns(path: Path | None, group: int) -> dict[str, npt.NDArray[Any
             known = file.schema_arrow.remove_metadata() == ATOMS
             table = file.read_row_group(group, columns=LABELLING) if known else None
         table = read_points(path, group) if table is None else _without_gaps(path, table)
-    states = {name: table[name].to_numpy() for name in ("state", "state_ca", "secondary")}
+    states = {name: table[name].to_numpy() for name in ("state", "state_ca", "secondary", "q_score")}
     taken = (states["state"] != NO_LABEL) | (states["state_ca"] != NO_LABEL)
     texts = {name: _texts(table[name])[taken] for name in LABEL_COLUMNS if name not in states}
     places = {name: vectors(table[name])[taken] for name in ("xyz", "voxel_zyx")}
