@@ -19,6 +19,22 @@ def number(text: str) -> float:
     return value
 
 
+def share(text: str) -> float:
+    """A number from 0 to 1."""
+    value = number(text)
+    if value > 1:
+        raise ValueError
+    return value
+
+
+def above_0(text: str) -> float:
+    """A finite number above 0."""
+    value = number(text)
+    if not value:
+        raise ValueError
+    return value
+
+
 def number_or_none(text: str) -> float | None:
     """A finite number, or `none`."""
     return None if text.lower() == "none" else number(text)

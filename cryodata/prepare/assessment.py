@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from cryodata.core.entry import LabelPoints
 from cryodata.core.model import AtomicModel, ChainSequence
-from cryodata.core.parameters import Parameter, number, yes_or_no
+from cryodata.core.parameters import Parameter, above_0, share, yes_or_no
 from cryodata.core.schema import IGNORE, FactSpec, Schema
 from cryodata.core.volume import Volume
 from cryodata.errors import RejectedError
@@ -40,9 +40,9 @@ NEEDS_ALL = ("min_correlation", "min_q_mean", "min_q")
 
 SETTINGS = (
     Parameter("quality", False, yes_or_no, True, "measure Q-scores, correlation and hand, which costs some time"),
-    Parameter("q_sigma", SIGMA, number, True, "A; width of the reference of Q-scores (validation reports: 0.4)"),
-    Parameter("min_q", 0.0, number, True, "labels of residues with a lower Q-score become 255, ignore; 0: none do"),
-    *(Parameter(name, 0.0, number, True, f"refused if lower: {what}") for name, (_, _, what) in THRESHOLDS.items()),
+    Parameter("q_sigma", SIGMA, above_0, True, "A; width of the reference of Q-scores (validation reports: 0.4)"),
+    Parameter("min_q", 0.0, share, True, "labels of residues with a lower Q-score become 255, ignore; 0: none do"),
+    *(Parameter(name, 0.0, share, True, f"refused if lower: {what}") for name, (_, _, what) in THRESHOLDS.items()),
 )
 
 FACTS = (

@@ -13,7 +13,7 @@ from cryodata.core.entry import LabelPoints
 from cryodata.core.model import ChainSequence
 from cryodata.core.parameters import resolve
 from cryodata.core.volume import Volume
-from cryodata.errors import RejectedError
+from cryodata.errors import RejectedError, UsageError
 from cryodata.formats.structure import read_structure
 from cryodata.prepare.assessment import FACTS, SETTINGS, THRESHOLDS, Claims, assess
 from cryodata.prepare.molecule import molecule, named_points
@@ -118,3 +118,9 @@ def test_atoms_on_top_of_each_other_are_refused() -> None:
     with pytest.raises(RejectedError, match="lie on top of each other") as caught:
         near_rows(np.zeros((1500, 3)), np.arange(1500), 4.0)
     assert caught.value.code == "unreadable_model"
+
+
+@pytest.mark.parametrize("setting", ["min_q=1.1", "min_correlation=2", "q_sigma=0", "q_sigma=-1", "min_q=nan"])
+def test_settings_that_no_figure_can_reach_are_refused(setting: str) -> None:
+    with pytest.raises(UsageError, match=f"--set {setting}: found"):
+        resolve(SETTINGS, [setting])
