@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.baseline.cases import Case, chains_of, copies, correspondence, make_case, read_chains, score
 from benchmarks.baseline.cases import Chain as TrueChain
+from cryodata.baseline.chains import scan
 from cryodata.baseline.chains.copies import relations
 from cryodata.baseline.chains.emission import LETTERS, monotone, types_of
 from cryodata.baseline.chains.graph import neighbours
@@ -166,6 +167,17 @@ def test_states_that_lie_badly_are_traced_by_the_tables_for_such(shared_data: Pa
     )
 
     assert for_bad > tables_for_good + 0.1
+
+
+def test_scores_of_links_kept_for_a_few_residues_at_a_time_give_the_same_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = make_case([walk(70, seed=5)], 0)
+    whole = trace(case.xyz, case.amino, case.sequences)
+    monkeypatch.setattr(scan, "MEMORY", 1)
+
+    in_parts = trace(case.xyz, case.amino, case.sequences)
+
+    assert (whole[0] >= 0).sum() > 40
+    assert np.array_equal(whole[0], in_parts[0])
 
 
 def test_nothing_gives_nothing() -> None:

@@ -22,6 +22,9 @@ FREE = -1000
 
 NEVER = np.float32(-1e9)
 
+MEMORY = 128 << 20
+"bytes that the scores of links may take; of longer chains they are kept for some residues at a time, and made twice"
+
 
 class Costs(NamedTuple):
     """What a path pays, in nats."""
@@ -65,13 +68,8 @@ def scan(
 
     emission: (S, 21) float32; types: (L,) columns of it; keep: nats below the best path, and the most states a residue.
     """
-    held, price = taken
-    length, count = len(types), len(graph.xyz)
-    links: Array = np.empty((length, len(graph.link_from)), dtype=np.float32)
-    alone: Array = np.empty((length, count), dtype=np.float32)
-    _forward(graph, emission, types, costs, held, price, links, alone)
-    through: Array = np.empty((length, count), dtype=np.float32)
-    _backward(graph, emission, types, costs, held, price, links, alone, through)
+    through = _through(graph, emission, types, costs, taken)
+    length = len(types)
     least, chosen = through.max() - np.float32(keep[0]), []
     for i in range(length):
         good = np.flatnonzero(through[i] > least)
@@ -80,6 +78,28 @@ def scan(
         chosen.append(good)
     residue = np.repeat(np.arange(length), [len(good) for good in chosen])
     return _cells(residue, np.concatenate(chosen), length)
+
+
+def _through(graph: Graph, emission: Array, types: Array, costs: Costs, taken: tuple[Array, Array]) -> Array:
+    """Score of the best path through each state at each residue, (L, S) float32."""
+    length, count, ways = len(types), len(graph.xyz), len(graph.link_from)
+    rows = min(length, max(16, MEMORY // max(1, 4 * ways)))
+    links: Array = np.full((rows + 1, ways), NEVER, dtype=np.float32)
+    alone, best, through = (np.full((length, count), NEVER, dtype=np.float32) for _ in range(3))
+    gap: Array = np.full(len(graph.bridge_first) - 1, NEVER, dtype=np.float32)
+    parts, begun = [(low, min(low + rows, length)) for low in range(0, length, rows)], []
+    for part in parts:
+        begun.append((links[0].copy(), gap.copy()))
+        _forward(graph, emission, types, costs, *taken, part, links, (alone, best, gap))
+        links[0] = links[part[1] - part[0]]
+    gap[:] = NEVER
+    after, rest = np.full((4, count), NEVER, dtype=np.float32), np.empty((2, ways), dtype=np.float32)
+    for number in reversed(range(len(parts))):
+        if number < len(parts) - 1:
+            links[0], gap_before = begun[number]
+            _forward(graph, emission, types, costs, *taken, parts[number], links, (alone, best, gap_before))
+        _backward(graph, emission, types, costs, *taken, parts[number], links, (alone, through, gap, after, rest))
+    return through
 
 
 def merge(cells: Cells, before: Cells | None, path: tuple[Array, Array]) -> Cells:
@@ -98,14 +118,15 @@ def _cells(residue: Array, state: Array, length: int) -> Cells:
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
-def _forward(g: Any, emission: Any, types: Any, costs: Any, held: Any, price: Any, links: Any, alone: Any) -> None:
-    length, count = len(types), len(g.xyz)
-    cells = len(g.bridge_first) - 1
-    gap = np.full(cells, NEVER, np.float32)
+def _forward(
+    g: Any, emission: Any, types: Any, costs: Any, held: Any, price: Any, part: Any, links: Any, kept: Any
+) -> None:
+    """The best paths up to each state and link, for some residues; links: in row 0 those of the residue before."""
+    alone, best, gap = kept
+    count, cells = len(g.xyz), len(gap)
     bridged = np.full(cells, NEVER, np.float32)
-    best = np.full((length, count), NEVER, np.float32)
-    for i in range(length):
-        kind = types[i]
+    for i in range(part[0], part[1]):
+        kind, row_of = types[i], i - part[0] + 1
         start = np.float32(-costs.longer * min(i, costs.end))
         anywhere = gap.max() - np.float32(costs.broken - costs.gap)
         for cell in range(cells):
@@ -130,13 +151,13 @@ def _forward(g: Any, emission: Any, types: Any, costs: Any, held: Any, price: An
                 for link in range(g.link_first[s], g.link_first[s + 1]):
                     before = alone[i - 1, g.link_from[link]]
                     for row in range(g.pair_first[link], g.pair_first[link + 1]):
-                        before = max(before, links[i - 1, g.pair_from[row]] + g.pair_score[row])
+                        before = max(before, links[row_of - 1, g.pair_from[row]] + g.pair_score[row])
                     before += g.link_score[link] + here
-                    links[i, link] = before
+                    links[row_of, link] = before
                     value = max(value, before)
             best[i, s] = value
         if i == 0:
-            links[0, :] = NEVER
+            links[row_of, :] = NEVER
         for cell in range(cells):
             gap[cell] -= np.float32(costs.longer)
         for s in range(count):
@@ -145,17 +166,18 @@ def _forward(g: Any, emission: Any, types: Any, costs: Any, held: Any, price: An
 
 @numba.njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
 def _backward(
-    g: Any, emission: Any, types: Any, costs: Any, held: Any, price: Any, links: Any, alone: Any, through: Any
+    g: Any, emission: Any, types: Any, costs: Any, held: Any, price: Any, part: Any, links: Any, kept: Any
 ) -> None:
-    """The best completions, from the end; `through` gets the best path through each state."""
-    length, count, ways = len(types), len(g.xyz), len(g.link_from)
-    cells = len(g.bridge_first) - 1
-    gap = np.full(cells, NEVER, np.float32)
+    """The best completions, from the end, for some residues; `through` gets the best path through each state.
+
+    kept: entering a state at i, its own score and the rest (`after`), and what comes after a link into i (`rest`), roll
+    by i.
+    """
+    alone, through, gap, after, rest = kept
+    length, count, cells = len(types), len(g.xyz), len(gap)
     bridged = np.full(cells, NEVER, np.float32)
-    after = np.full((4, count), NEVER, np.float32)  # entering a state at i: its own score and the rest; rolling by i
-    rest = np.empty((2, ways), np.float32)  # after a link into i; rolling by i
     leave = np.empty(count, np.float32)
-    for i in range(length - 1, -1, -1):
+    for i in range(part[1] - 1, part[0] - 1, -1):
         kind, now, then = types[i], i % 2, (i + 1) % 2
         end = np.float32(-costs.longer * min(length - 1 - i, costs.end))
         anywhere = gap.max() - np.float32(costs.broken - costs.gap)
@@ -194,7 +216,7 @@ def _backward(
         for s in range(count):
             value = alone[i, s] + leave[s]
             for link in range(g.link_first[s], g.link_first[s + 1]):
-                value = max(value, links[i, link] + rest[now, link])
+                value = max(value, links[i - part[0] + 1, link] + rest[now, link])
             through[i, s] = value
             entering = emission[s, kind] - np.float32(costs.present) + leave[s]
             if held[s] != FREE and abs(held[s] - i) > 1:
