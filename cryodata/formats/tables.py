@@ -180,7 +180,7 @@ def points_table(points: LabelPoints) -> pa.Table:
         "secondary": model.secondary,
         "occupancy": model.occupancy,
         "b_factor": model.b_factor,
-        "q_score": pa.array(points.q_score, from_pandas=True),  # not measured is null
+        "q_score": pa.array(points.q_score, mask=np.isnan(points.q_score)),  # not measured is null
     }
     return pa.table(columns, schema=pa.schema([field for field in ATOMS if field.name != "volume"]))
 

@@ -95,19 +95,20 @@ def kinds(model: AtomicModel) -> npt.NDArray[np.str_]:
     with_ca = np.isin(model.position, model.position[is_backbone(model, ("CA",))])
     kind[(kind == "protein") & ~with_ca] = "other"
     alone = np.bincount(model.position)[model.position] == 1
-    element = np.char.upper(model.element)
-    kind[(kind == "ligand") & alone & ~np.isin(element, NO_IONS)] = "ion"
+    rows = np.flatnonzero((kind == "ligand") & alone)
+    kind[rows[~np.isin(np.char.upper(model.element[rows]), NO_IONS)]] = "ion"
     return kind
 
 
 def parts(model: AtomicModel, kind: npt.NDArray[np.str_]) -> npt.NDArray[np.str_]:
     """One of PARTS for each atom, (n,)."""
     atom = model.atom
-    sugar = (np.char.find(atom, "'") >= 0) | (np.char.find(atom, "*") >= 0)
     protein, nucleic = kind == "protein", kind == "nucleic"
+    rows, sugar = np.flatnonzero(nucleic), np.zeros(len(model), dtype=np.bool_)
+    sugar[rows] = (np.char.find(atom[rows], "'") >= 0) | (np.char.find(atom[rows], "*") >= 0)
     return np.select(
         [
-            np.isin(np.char.upper(model.element), HYDROGENS),
+            np.isin(model.element, HYDROGENS),
             protein & np.isin(atom, BACKBONE_ATOMS),
             protein,
             nucleic & np.isin(atom, PHOSPHATE),

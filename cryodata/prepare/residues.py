@@ -15,7 +15,8 @@ def is_backbone(model: AtomicModel, names: tuple[str, ...] = tuple(BACKBONE)) ->
     """Mask of the atoms with one of the backbone names and its element, bool (n,)."""
     mask = np.zeros(len(model), dtype=np.bool_)
     for name in names:
-        mask |= (model.atom == name) & (np.char.upper(model.element) == BACKBONE[name])
+        rows = np.flatnonzero(model.atom == name)  # few: to change the case of all would take longer
+        mask[rows[np.char.upper(model.element[rows]) == BACKBONE[name]]] = True
     return mask
 
 
