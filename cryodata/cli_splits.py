@@ -52,6 +52,7 @@ def splits(
     cryodata splits cryo2struct --report --out leakage.png
     cryodata splits cryo2struct --list published.csv --json
     """
+    from cryodata.build.kinship.plot import draw, pyplot
     from cryodata.build.kinship.report import count_splits, report_splits
     from cryodata.build.run import available_cores
     from cryodata.formats.versions import open_version
@@ -61,11 +62,11 @@ def splits(
     if not (wanted or schemes or split_list or out):
         reports.counted(console, opened.manifest, count_splits(opened))
         return DONE
+    if out is not None:
+        pyplot()  # says what is missing before any work is done
     with console.steps("comparing sequences") as observe:
         found = report_splits(opened, schemes, split_list, workers or available_cores(), observe)
     if out is not None:
-        from cryodata.build.kinship.plot import draw
-
         draw(out, f"{opened.manifest.name}@{opened.manifest.version}", found.leakage)
     reports.measured(console, opened.manifest, found, out)
     return DONE

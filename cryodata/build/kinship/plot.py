@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from cryodata.core.leakage import LEVELS, Held, Leakage
+from cryodata.errors import UsageError
 
 SHADES = ("#fdd0a2", "#fd8d3c", "#a63603")
 "for each of LEVELS"
@@ -16,13 +17,21 @@ SHADES = ("#fdd0a2", "#fd8d3c", "#a63603")
 HUES = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd")
 
 
+def pyplot() -> Any:
+    """matplotlib's drawing. UsageError where it is not installed."""
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        import matplotlib.pyplot as plt
+    except ImportError:
+        raise UsageError("a picture needs matplotlib: pip install 'cryodata[demo]'") from None
+    return plt
+
+
 def draw(png: Path, title: str, leakage: Sequence[Leakage]) -> None:
     """Write the picture as PNG."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
+    plt = pyplot()
     held = [(f"{item.scheme}, {part.split}", part) for item in leakage for part in item.held]
     height = max(3.2, 0.7 * len(held) + 1.6)
     figure, panels = plt.subplots(1, 2, figsize=(10.5, height), constrained_layout=True)
