@@ -122,7 +122,11 @@ def _version_of(root: str, entry: str, dataset: str | None) -> DatasetVersion:
 
     if dataset is not None:
         return open_version(root, dataset)
-    versions = [open_version(root, name) for name in list_datasets(normal_root(root))]
+    try:
+        names = list(list_datasets(normal_root(root)))
+    except UsageError as error:  # an http address has no list
+        raise UsageError(f"{str(error).partition(';')[0]}; name the dataset: --of NAME") from None
+    versions = [open_version(root, name) for name in names]
     having = [
         opened
         for opened in versions
@@ -130,7 +134,7 @@ def _version_of(root: str, entry: str, dataset: str | None) -> DatasetVersion:
     ]
     if len(having) == 1:
         return having[0]
-    names = ", ".join(opened.manifest.name for opened in having or versions) or "none"
+    found = ", ".join(opened.manifest.name for opened in having or versions) or "none"
     if having:
-        raise UsageError(f"several datasets in {root} have an entry '{entry}': {names}; name one: --of NAME")
-    raise UsageError(f"no dataset in {root} has an entry '{entry}' in its latest version; looked in: {names}")
+        raise UsageError(f"several datasets in {root} have an entry '{entry}': {found}; name one: --of NAME")
+    raise UsageError(f"no dataset in {root} has an entry '{entry}' in its latest version; looked in: {found}")

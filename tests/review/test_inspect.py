@@ -61,6 +61,14 @@ def test_an_unknown_entry_is_refused_with_near_ones(simulated: Report) -> None:
     assert inspect(simulated, "SIM-0001", "--of", "simulated").exit_code != 0
 
 
+def test_below_an_address_that_has_no_list_the_dataset_is_to_be_named() -> None:
+    done = CliRunner().invoke(app, ["inspect", "SIM-00001", "--root", "http://127.0.0.1:9"])
+
+    assert str(done.exception) == (
+        "http://127.0.0.1:9: what lies below an http address can't be listed; name the dataset: --of NAME"
+    )
+
+
 def test_the_deposited_map_is_known_by_its_hash(simulated: Report, tmp_path: Path) -> None:
     made = next(path for path in (simulated.folder / "source").iterdir())
     (tmp_path / "entries.csv").write_text(
