@@ -37,6 +37,11 @@ def molecule(model: AtomicModel) -> AtomicModel:
     alternative location, of the highest summed occupancy, the first of equals; atoms without an alternative location
     always belong.
     """
+    return model.take(molecule_rows(model))
+
+
+def molecule_rows(model: AtomicModel) -> npt.NDArray[np.int64]:
+    """Rows of the atoms that `molecule` keeps, int64 (k,), rising."""
     protein = protein_rows(model)
     others = np.flatnonzero(~np.isin(model.position, model.position[protein]))
     rest = model.take(others)
@@ -44,7 +49,7 @@ def molecule(model: AtomicModel) -> AtomicModel:
     others, rest = others[kept], rest.take(kept)
     located = rest.altloc != ""
     others = others[~located | best_variant(rest, rest.altloc, located, rest.occupancy)]
-    return model.take(np.sort(np.concatenate([protein, others])))
+    return np.asarray(np.sort(np.concatenate([protein, others])), dtype=np.int64)
 
 
 def named_atoms(model: AtomicModel) -> AtomicModel:

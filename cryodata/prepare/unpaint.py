@@ -12,8 +12,8 @@ import numpy.typing as npt
 from cryodata.core.entry import LabelPoints
 from cryodata.core.model import AtomicModel
 from cryodata.core.volume import FloatArray, Volume
-from cryodata.prepare.labels import LOST, UNLABELLED, VOXEL_RULES, WRITTEN
-from cryodata.prepare.molecule import kinds, parts
+from cryodata.prepare.labels import LOST, OUTSIDE, UNLABELLED, VOXEL_RULES, WRITTEN
+from cryodata.prepare.molecule import kinds, molecule_rows, parts
 from cryodata.prepare.residues import BACKBONE, is_backbone
 
 MIDDLE = {"floor": 0.5 - 2.0**-10, "nearest": 0.0}
@@ -80,13 +80,14 @@ def unpainted(painted: Painted, grid: Volume) -> LabelPoints:
 def recognised(
     points: LabelPoints, model: AtomicModel, painted: Painted, grid: Volume
 ) -> tuple[LabelPoints, npt.NDArray[np.bool_]]:
-    """The points with what a model says of their atoms, and which of them are in it, bool (n,).
+    """The points with what a model says of them and its other atoms, in its order; and which points it has, bool (n,).
 
     An atom of the model is that of a point if it has its name and, by the rule, its voxel; of several a protein's, and
     one of the residue that the label says. What labels say stays: voxels, and residue and structure where there are
     label volumes of them.
     """
-    rows = _rows_of(points, model, VOXEL_RULES[painted.rule](model.xyz, grid.origin_xyz, grid.voxel_size_xyz), grid)
+    voxel = VOXEL_RULES[painted.rule](model.xyz, grid.origin_xyz, grid.voxel_size_xyz)
+    rows = _rows_of(points, model, voxel, grid)
     found = rows >= 0
     mine, ours = model.take(np.maximum(rows, 0)), points.model
     is_ca = ours.atom == "CA"
@@ -102,9 +103,47 @@ def recognised(
     columns |= {"residue": residue, "secondary": secondary, "position": ours.position}
     columns["parent"] = np.where(residue == mine.residue, mine.parent, np.where(residue == UNKNOWN, "", residue))
     merged = {name: _choose(found, values, getattr(ours, name)) for name, values in columns.items()}
-    told = (kind, points.kind), (parts(model, kind), points.part)
-    kind, part = (_choose(found, of_model[np.maximum(rows, 0)], before) for of_model, before in told)
-    return replace(points, model=AtomicModel(**merged), kind=kind, part=part), found
+    both = (kind, points.kind), (parts(model, kind), points.part)
+    kind, part = (_choose(found, of_model[np.maximum(rows, 0)], before) for of_model, before in both)
+    told = replace(points, model=AtomicModel(**merged), kind=kind, part=part)
+    rest = np.setdiff1d(molecule_rows(model), rows)
+    unlabelled, rest = _unlabelled(model, rest, voxel, grid)
+    place = np.concatenate([rest, np.where(found, rows, len(model))])
+    return _joined(unlabelled, told, np.argsort(place, kind="stable")), found
+
+
+def _unlabelled(
+    model: AtomicModel, rows: npt.NDArray[np.int64], voxel_zyx: npt.NDArray[np.int32], grid: Volume
+) -> tuple[LabelPoints, npt.NDArray[np.int64]]:
+    """Atoms of a model that label volumes do not tell of: backbone of protein lost its voxel, or lies outside.
+
+    Others of such a name, a calcium ion for one, are left out: labels that go by names would count them. Returns the
+    rows of the others, too.
+    """
+    kind = kinds(model)
+    rows = rows[(kind[rows] == "protein") | ~np.isin(model.atom[rows], list(BACKBONE))]
+    atoms, voxel = model.take(rows), voxel_zyx[rows]
+    inside = np.all((voxel >= 0) & (voxel < np.asarray(grid.shape_zyx)), axis=1)
+    without = np.where(inside, LOST, OUTSIDE)
+    points = LabelPoints(
+        atoms,
+        kind=kind[rows],
+        part=parts(model, kind)[rows],
+        q_score=np.full(len(rows), np.nan, dtype=np.float32),
+        voxel_zyx=voxel,
+        state=np.where(np.isin(atoms.atom, list(BACKBONE)), without, UNLABELLED).astype(np.uint8),
+        state_ca=np.where(atoms.atom == "CA", without, UNLABELLED).astype(np.uint8),
+    )
+    return points, rows
+
+
+def _joined(first: LabelPoints, second: LabelPoints, order: npt.NDArray[np.int64]) -> LabelPoints:
+    """The points of both, in an order."""
+    pairs = {item.name: (getattr(first, item.name), getattr(second, item.name)) for item in fields(first)}
+    one, other = pairs.pop("model")
+    columns = {item.name: np.concatenate([getattr(one, item.name), getattr(other, item.name)]) for item in fields(one)}
+    model = AtomicModel(**columns).take(order)
+    return LabelPoints(model, **{name: np.concatenate(pair)[order] for name, pair in pairs.items()})
 
 
 def _choose(found: npt.NDArray[np.bool_], these: npt.NDArray[Any], those: npt.NDArray[Any]) -> npt.NDArray[Any]:
