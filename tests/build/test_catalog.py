@@ -18,6 +18,7 @@ import pytest
 from cryodata_builders.cryo2struct import BUILDER
 
 from cryodata.build.catalog import read_source_folder, read_split_list
+from cryodata.core.parameters import resolve
 from cryodata.errors import SourceError
 from cryodata.formats.tables import reserved_columns
 
@@ -264,7 +265,7 @@ def test_a_folder_in_place_of_the_list_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("column", ["fit", "shape_zyx", "split_resolution", "volume"])
 def test_a_column_that_the_dataset_makes_itself_is_refused(tmp_path: Path, column: str) -> None:
-    reserved = reserved_columns(BUILDER.schema("published", {"labels": "default"}))
+    reserved = reserved_columns(BUILDER.schema("published", resolve(BUILDER.parameters, [])))
     folder = write_list(tmp_path, f"entry_id,map,resolution,{column}\nA,a.map,3,1\n")
 
     assert refusal(folder, reserved) == f"column {column} is one that the dataset makes itself; rename it"
