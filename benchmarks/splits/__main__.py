@@ -96,11 +96,11 @@ def recall(entries: int) -> dict[str, Any]:
     began = time.process_time()
     every = similar_pairs(sequences, Criterion(), exact=len(sequences))
     seconds = time.process_time() - began
-    some = {row[:2] for row in similar_pairs(sequences, Criterion(), exact=0).rows()}
-    rows = every.rows()
+    some = {tuple(row[:2]) for row in similar_pairs(sequences, Criterion(), exact=0).rows().tolist()}
+    rows = every.rows().tolist()
 
     def share(kept: list[Any]) -> list[float]:
-        return [len(kept), round(sum(row[:2] in some for row in kept) / max(1, len(kept)), 4)]
+        return [len(kept), round(sum(tuple(row[:2]) in some for row in kept) / max(1, len(kept)), 4)]
 
     beyond = score_beyond_chance(sum(map(len, sequences)))
     index = WordIndex(sequences)
