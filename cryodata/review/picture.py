@@ -165,9 +165,10 @@ def _after(panel: Any, entry: Opened) -> None:
         panel.hist(entry.residues.density, edges, color=Q_COLOR, alpha=0.6, log=True, label="at the C-alphas")
     highest = entry.schema.density.maximum
     full = float(np.mean(data >= highest))
-    at_ca = float(np.mean(entry.residues.density >= highest)) if len(entry.residues.density) else 0.0
+    voxels = entry.atoms["voxel_zyx"][entry.atoms["state_ca"] == WRITTEN]
+    at_ca = float(np.mean(entry.density.data[tuple(voxels.T)] >= highest)) if len(voxels) else 0.0
     panel.set_title(
-        f"after: as stored; {full:.1%} of the voxels at {highest:g}, {at_ca:.1%} at the C-alphas", fontsize=9
+        f"after: as stored; {full:.1%} of the voxels at {highest:g}, {at_ca:.1%} of those of C-alphas", fontsize=9
     )
     panel.set_xlabel("normalised density", fontsize=8)
     panel.tick_params(labelsize=7)

@@ -819,7 +819,7 @@ MISTAKES = [
         "no split 'dev' of the scheme 'resolution'; found: train, validation, test, unassigned",
         id="split",
     ),
-    pytest.param({"split_by": "date"}, "no split scheme 'date'; found: id, resolution", id="scheme"),
+    pytest.param({"split_by": "date"}, "no split scheme 'date'; found: id, resolution, sequence", id="scheme"),
     pytest.param(
         {"labels": "ceiling"},
         "no label rule 'ceiling'; found: stored, floor, nearest, sphere:R, gaussian:S, offset",
