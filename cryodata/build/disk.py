@@ -91,10 +91,15 @@ def check_disk(request: Request, known: Prepared) -> None:
 
 def unfinished(entries: Sequence[Entry], job: Job, builder: Builder) -> list[Entry]:
     """Entries that are not known to be done, as far as that can be told without reading their maps."""
-    volumes = list((Path(job.folder) / "volumes").glob("*/*.zarr/zarr.json"))
-    mine = canonical_json({**covered_by(Entry("x"), job, builder), "sources": None})
-    done = {path.parent.name.rpartition("-")[0] for path in volumes if _covers(path) == mine}
-    return [entry for entry in entries if entry.entry_id not in done and not _has_receipt(entry, job, builder)]
+    done: dict[str, set[bytes | None]] = {}
+    for path in (Path(job.folder) / "volumes").glob("*/*.zarr/zarr.json"):
+        done.setdefault(path.parent.name.rpartition("-")[0], set()).add(_covers(path))
+
+    def made(entry: Entry) -> bool:
+        mine = canonical_json({**covered_by(entry, job, builder), "sources": None})
+        return mine in done.get(entry.entry_id, ()) or _has_receipt(entry, job, builder)
+
+    return [entry for entry in entries if not made(entry)]
 
 
 def _has_receipt(entry: Entry, job: Job, builder: Builder) -> bool:
