@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cryodata.baseline.chains.candidates import RESIDUES, Candidates, find_candidates, open_voxels
+from cryodata.baseline.chains.candidates import RESIDUES, Candidates, find_candidates, open_voxels, settled
 from cryodata.baseline.chains.emission import LETTERS, UNKNOWN, types_of
 from cryodata.errors import UsageError
 
@@ -75,6 +75,11 @@ def trace_prediction(folder: Path, chains: Sequence[tuple[str, str]], asked: Ask
         found.xyz, found.amino, sequences, method=asked.method, links=links, error=asked.error
     )
     paths, trust = zip(*traced, strict=True)
+    if asked.method == "default":
+        used = np.unique(np.concatenate([path[path >= 0] for path in paths]))
+        xyz = found.xyz.copy()
+        xyz[used] = settled(voxels, xyz[used])
+        found = replace(found, xyz=xyz)
     return Traced(tuple(name for name, _ in chains), tuple(sequences), found, paths, trust)
 
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.baseline.cases import Chain
-from cryodata.baseline.chains.candidates import RESIDUES, Voxels, find_candidates
+from cryodata.baseline.chains.candidates import RESIDUES, Voxels, find_candidates, settled
 from cryodata.baseline.chains.density import density_links
 from cryodata.baseline.chains.emission import types_of
 from cryodata.cli_trace import trace
@@ -95,6 +95,19 @@ def test_of_two_near_peaks_the_stronger_stays() -> None:
     # (0.9 * 4 + 0.8 * 5) / 1.7 along x; the voxel at 7 is 3 A away
     assert found.probability.tolist() == pytest.approx([0.9, 0.7])
     assert found.xyz[0].tolist() == pytest.approx([7.6 / 1.7, 4, 4])
+
+
+def test_a_residue_beside_the_middle_of_its_spot_settles_there_unless_another_one_does(chain: Chain) -> None:
+    ca, amino, true = spots(chain)
+    voxels = Voxels(ca, lambda at: amino[:, *at.T].T, None, np.array([0.5, 0.5, 0.5]))
+    beside = true.xyz + 0.5 + [0.9, 0.0, 0.0]
+    twice = np.concatenate([beside, beside[:1] - [1.8, 0.0, 0.0]])
+
+    alone, crowded = settled(voxels, beside), settled(voxels, twice)
+
+    assert np.linalg.norm(alone - true.xyz - 0.5, axis=1).max() < 0.45
+    assert np.array_equal(crowded[[0, -1]], twice[[0, -1]])
+    assert np.array_equal(crowded[1:-1], alone[1:])
 
 
 @pytest.mark.parametrize("ending", ["cif", "pdb"])
