@@ -73,6 +73,9 @@ def count_faults(columns: Mapping[str, npt.NDArray[Any]], row: Mapping[str, Any]
     for array in schema.labels:
         values, state = class_values(array, columns), columns[array.state]
         for item in (item for item in row["label_counts"] if item["label"] == array.name):
+            if item["name"] not in array.values:
+                yield f"{array.name} {item['name']}: atoms are counted of a class that the label does not have"
+                continue
             mine = state[values == array.values[item["name"]]]
             found = [len(mine), *(int(np.count_nonzero(mine == value)) for value in range(3))]
             said = [item[key] for key in ("model", "written", "lost", "outside")]
