@@ -95,9 +95,11 @@ def settled(voxels: Voxels, xyz: FloatArray) -> FloatArray:
     A candidate beside a stronger one lies off the middle; once it is known which one is the residue, the others need no
     room. Places that would come within 2 A of each other stay as they are.
     """
+    if not len(xyz):
+        return xyz
     ca, moved = voxels.ca, xyz - voxels.offset_xyz
-    reach = np.floor(AROUND / ca.voxel_size_xyz[::-1]).astype(np.int64) + 1
-    steps = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in reach), indexing="ij"), axis=-1).reshape(-1, 3)
+    # the nearest voxel is up to half a diagonal from the place itself
+    steps = _offsets(ca, AROUND + float(np.linalg.norm(ca.voxel_size_xyz)) / 2)
     for _ in range(SETTLING):
         index = ca.index_of(moved)
         places = np.round(index).astype(np.int64)[:, None] + steps
@@ -109,21 +111,17 @@ def settled(voxels: Voxels, xyz: FloatArray) -> FloatArray:
         centre = (weight[..., None] * places).sum(axis=1) / np.maximum(total, 1e-12)[:, None]
         moved = np.where(total[:, None] > 0, ca.position_of(centre), moved)
     moved = moved + voxels.offset_xyz
-    near_one, near_two = _pairs_within(moved, APART)
-    crowded = np.union1d(near_one, near_two)
+    crowded = _crowded(moved, APART)
     moved[crowded] = xyz[crowded]
     return moved
 
 
-def _pairs_within(xyz: FloatArray, distance: float) -> tuple[Array, Array]:
-    """Rows of points that are nearer to each other than a distance."""
+def _crowded(xyz: FloatArray, distance: float) -> Array:
+    """Rows of points that are nearer to another one than a distance; there is at least one point."""
     from cryodata.baseline.chains.graph import neighbours
 
-    if not len(xyz):
-        return np.empty(0, np.int32), np.empty(0, np.int32)
-    first, other, _ = neighbours(np.ascontiguousarray(xyz, dtype=np.float32), 0.0, distance)
-    one = np.repeat(np.arange(len(xyz)), np.diff(first))
-    return one[one != other], other[one != other]
+    first, _, _ = neighbours(np.ascontiguousarray(xyz, dtype=np.float32), 0.0, distance)
+    return np.flatnonzero(np.diff(first) > 1)  # each is its own neighbour
 
 
 def _peaks(ca: Volume, threshold: float) -> Array:

@@ -48,20 +48,20 @@ def export_pieces(opened: DatasetVersion, to: Path, layout: str, observe: Observ
     said = _identity(opened, chosen, layout)
     _check_folder(to, said)
     done = {piece.name: note for piece in made.pieces if (note := _note(to, piece.name)) is not None}
-    todo = [piece for piece in made.pieces if piece.name not in done]
+    lacking = [piece for piece in made.pieces if piece.name not in done]
     advice = made.advice.format(folder=to)
     if wish.dry_run:
         files = sum(piece.files for piece in made.pieces) + len(made.front)
         size = sum(piece.bytes for piece in made.pieces)
         return Exported(to, files, size, sum(len(note) for note in done.values()), advice, dry_run=True)
-    _check_room(to, sum(piece.bytes for piece in todo))
+    _check_room(to, sum(piece.bytes for piece in lacking))
     (to / NOTES).mkdir(parents=True, exist_ok=True)
     write_json(to / NOTES / "export.json", said)
     remove_stale(to)
     observe(len(done), len(made.pieces))
     reused = sum(len(note) for note in done.values())
-    largest = max((piece.memory for piece in todo), default=0)
-    for name, note in in_parallel(lambda piece: _make(to, piece), todo, threads_for(largest, wish.workers)):
+    largest = max((piece.memory for piece in lacking), default=0)
+    for name, note in in_parallel(lambda piece: _make(to, piece), lacking, threads_for(largest, wish.workers)):
         done[name] = note
         observe(len(done), len(made.pieces))
     size = sum(sum(note.values()) for note in done.values())
