@@ -195,3 +195,4 @@ def test_splits() -> None:
     assert found["recall"]["pairs_and_recall"]["all"][0] > 0
     assert found["chance"]["pairs"] == 780
     assert found["archive"]["core_seconds"] >= 0
+    assert splitting.whole(20, hands=2)["pairs"] == found["times"][0]["pairs"]

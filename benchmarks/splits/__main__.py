@@ -1,6 +1,7 @@
 """How long do splits by sequence take for an archive, and which pairs does the search by words miss?
 
     python -m benchmarks.splits
+    python -m benchmarks.splits --whole 25000 --hands 2     an archive by the rule `share`, half an hour or more
 
 Times are of one core, of worlds of growing size; the slope between the last two tells of 25,000 entries. Recall is
 counted against alignments of all pairs. It does not show how many relatives real proteins have, nor how alike they are:
@@ -153,14 +154,40 @@ def run(given: Namespace) -> dict[str, Any]:
     return result
 
 
+def whole(entries: int, hands: int) -> dict[str, Any]:
+    """Wall and processor seconds of a split by the rule `share`, with its leakage, as a build makes it."""
+    made = world(entries)
+    proteins = proteins_of(made.entries)
+    wall, cpu = time.perf_counter(), time.process_time()
+    pairs = similar_pairs(proteins.sequences, Criterion(), hands=hands)
+    share = _split(proteins, pairs, "share", made.promiscuous)
+    return {
+        "entries": entries,
+        "sequences": len(proteins.sequences),
+        "threads": hands,
+        "pairs": len(pairs),
+        "wall_seconds": round(time.perf_counter() - wall, 1),
+        "cpu_seconds": round(time.process_time() - cpu, 1),
+        "peak_bytes": peak(),
+        "share": share,
+    }
+
+
 def arguments() -> ArgumentParser:
     """Sizes; the defaults take a quarter of an hour of one core."""
     parser = ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--entries", type=int, nargs="+", default=[1000, 2000, 4000, 8000])
     parser.add_argument("--recall", type=int, default=1500, help="entries")
     parser.add_argument("--chance", type=int, default=2000, help="sequences")
+    parser.add_argument("--whole", type=int, metavar="ENTRIES", help="only this, as a build does it")
+    parser.add_argument("--hands", type=int, default=1, help="threads of --whole")
     return parser
 
 
 if __name__ == "__main__":
-    print(record("splits", ("numpy", "parasail"), run(arguments().parse_args())))
+    asked = arguments().parse_args()
+    libraries = ("numpy", "parasail")
+    if asked.whole:
+        print(record("splits-whole", libraries, whole(asked.whole, asked.hands)))
+    else:
+        print(record("splits", libraries, run(asked)))
