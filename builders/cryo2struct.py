@@ -31,6 +31,7 @@ from cryodata.prepare.assessment import SETTINGS, Claims, assess, ignoring
 from cryodata.prepare.labels import label_volume, place_points
 from cryodata.prepare.merge import choose_models
 from cryodata.prepare.molecule import named_points
+from cryodata.prepare.normalize import pieces
 from cryodata.prepare.quality import GOOD_FIT, fit, share_outside
 from cryodata.prepare.recipes import RECIPES
 from cryodata.prepare.residues import is_backbone
@@ -152,7 +153,7 @@ class Cryo2Struct:
             "fits": " ".join(f"{name}={value:.4f}" for name, value in sorted(frame.fits.items())),
             "ca_outside": share_outside(placed, ca_xyz),
             "density_mean": float(density.mean(dtype=np.float64)),
-            "saturated": int(np.count_nonzero(density == 1.0)),
+            "saturated": sum(int(np.count_nonzero(piece == 1.0)) for piece in pieces(density)),
             "map_voxel_size_xyz": volume.voxel_size_xyz.tolist(),
             "map_mean": map_moments.mean,
             "map_sd": map_moments.sd,

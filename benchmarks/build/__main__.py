@@ -51,6 +51,7 @@ def one(kind: str, map_path: Path, model_path: Path, out: Path) -> None:
         place = Path(folder)
         found: dict[str, Any] = {}
         if kind == "ours":
+            import pandas  # noqa: F401  pyarrow imports it with the first array
             import zarr
             import zarr.codecs
 

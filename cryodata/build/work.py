@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cryodata.build.admission import memory_needed
 from cryodata.build.builder import find_builder
@@ -100,6 +102,7 @@ def _work_on(entry: Entry, job: Job) -> Outcome:
         if short:
             return too_large(entry.entry_id, needs, job.memory)
         sample = _guarded(builder.make, identified, job.recipe, job.parameters)
+        identified = _without_volumes(identified)
         if isinstance(covered, RejectedError):
             raise covered  # in a part of a file, or a file, that the builder did not need
         schema = builder.schema(job.recipe, job.parameters)
@@ -115,6 +118,11 @@ def _work_on(entry: Entry, job: Job) -> Outcome:
     with temporary_folder(folder) as temporary:
         receipt = _store(sample, identified, schema, job, temporary, digest, covered)
     return _outcome(entry, receipt, False, began)
+
+
+def _without_volumes(entry: Entry) -> Entry:
+    """The entry without the maps that were read, whose memory others need now."""
+    return replace(entry, sources={role: replace(source, volume=None) for role, source in entry.sources.items()})
 
 
 def too_large(entry_id: str, needs: int, memory: int) -> Outcome:
@@ -165,7 +173,7 @@ def _store(
 ) -> Receipt:
     folder, dtype = Path(job.folder), job.parameters.get("density", DTYPE)
     labels = sample.labels if job.parameters.get("label_volumes", True) else {}
-    stored = replace(sample.density, data=sample.density.data.astype(dtype))
+    stored = replace(sample.density, data=narrowed(sample.density.data, np.dtype(dtype)))
     write_volume(temporary / "volume", stored, labels, schema, covered)
     files = folder_files(temporary / "volume")
     name = tree_digest(files)
@@ -196,6 +204,18 @@ def _store(
     }
     tables = {"atoms": points_table(points), "subgrids": subgrids_table(statistics)}
     return write_receipt(folder, temporary, digest, content, tables)
+
+
+def narrowed(data: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """The same values as another type, in the same memory where they fit, and are lost then: fresh memory for a volume
+    costs more than the conversion. data: (nz, ny, nx)."""
+    if dtype.itemsize > data.itemsize or not (data.flags.c_contiguous and data.flags.writeable):
+        return data.astype(dtype)
+    plane = math.prod(data.shape[1:])
+    flat, result = data.reshape(-1), data.reshape(-1).view(dtype)[: data.size]
+    for first in range(0, data.size, plane):  # each plane ends up before those that are still to be read
+        result[first : first + plane] = flat[first : first + plane].astype(dtype)
+    return result.reshape(data.shape)
 
 
 def label_counts(sample: Sample, schema: Schema) -> list[dict[str, Any]]:

@@ -137,7 +137,7 @@ class Sample:
     """What a builder makes of an entry."""
 
     density: Volume
-    "float32, as the recipe normalises it"
+    "float32, as the recipe normalises it; storing it takes its memory"
 
     labels: Mapping[str, npt.NDArray[np.uint8]]
     "label volumes by name, each of the density's shape"

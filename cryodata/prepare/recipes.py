@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,8 @@ class Recipe:
     "label arrays, unless the user asks for other ones"
 
     resample: Callable[[Volume, float], Volume]
+    "from a map, whose memory it may take, and a spacing in A"
+
     normalize: Normalize
 
     voxel_rule: str = "floor"
@@ -92,7 +95,7 @@ PUBLISHED = Recipe(
         ),
     ),
     labels=(ATOM, AMINO, SECONDARY),
-    resample=resample,
+    resample=partial(resample, overwrite=True),
     normalize=_published,
 )
 

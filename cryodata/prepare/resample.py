@@ -18,6 +18,9 @@ SAME_SPACING = 1e-6
 EDGE_SLACK = 1e-9
 "voxels by which a point may lie beyond the last grid point through rounding alone"
 
+ROWS = 64
+"of a plane that are interpolated at a time"
+
 Taps = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.bool_]]
 
 
@@ -34,41 +37,37 @@ def resampled_shape(volume_shape_zyx: tuple[int, int, int], voxel_size_xyz: npt.
     return [resampled_size(n, float(v), spacing) for n, v in zip(volume_shape_zyx, sizes_zyx, strict=True)]
 
 
-def resample(volume: Volume, spacing: float = 1.0) -> Volume:
+def resample(volume: Volume, spacing: float = 1.0, overwrite: bool = False) -> Volume:
     """Trilinear interpolation at the points origin + i * spacing.
 
-    volume: float32 (nz, ny, nx). spacing: A. Returns float32; beyond the last grid point the value is exactly 0.
-    Coordinates and sums are float64, taken slab by slab of z, so the memory is that of the result and a few planes.
-    Raises ValueError if an axis would have no point left.
+    volume: float32 (nz, ny, nx). spacing: A. overwrite: the result lies in the memory of `volume`, whose values are
+    lost, where no axis gets more points. Returns float32; beyond the last grid point the value is exactly 0.
+    Coordinates and sums are float64, taken plane by plane of z, so the memory is that of the result, if any, and a few
+    planes. Raises ValueError if an axis would have no point left.
     """
     shape = resampled_shape(volume.shape_zyx, volume.voxel_size_xyz, spacing)
     if min(shape) < 1:
         raise ValueError(f"a volume of {volume.shape_zyx} voxels is smaller than one step of {spacing:g} A")
-    sizes_zyx = volume.voxel_size_xyz[::-1]
     taps_z, taps_y, taps_x = (
         _taps(count, new, float(size), spacing)
-        for count, new, size in zip(volume.shape_zyx, shape, sizes_zyx, strict=True)
+        for count, new, size in zip(volume.shape_zyx, shape, volume.voxel_size_xyz[::-1], strict=True)
     )
-    result = np.zeros(shape, dtype=np.float32)
+    data = volume.data
+    # plane z of the result then ends before plane `lower + 1` of the map, and plane `lower` has been read
+    fits = all(new <= count for new, count in zip(shape, data.shape, strict=True))
+    if overwrite and fits and data.flags.c_contiguous and data.flags.writeable:
+        result = data.reshape(-1)[: math.prod(shape)].reshape(shape)
+    else:
+        result = np.empty(shape, dtype=np.float32)
+    planes = _Planes(data, (shape[1], shape[2]), taps_y, taps_x)
     lower, weight, inside = taps_z
-    flat = _Plane(volume.shape_zyx[1:], (shape[1], shape[2]), taps_y, taps_x)
-    planes: dict[int, npt.NDArray[np.float64]] = {}
-    mixed, other = (np.empty((shape[1], shape[2])) for _ in range(2))
-    for z in np.flatnonzero(inside):
-        low = int(lower[z])
-        needed = [low] if weight[z] == 0.0 else [low, low + 1]
-        # neighbouring output planes share input planes: keep those that the next one needs
-        spare = [planes.pop(i) for i in list(planes) if i not in needed]
-        for i in needed:
-            if i not in planes:
-                planes[i] = flat.interpolate(volume.data[i], spare.pop() if spare else np.empty_like(mixed))
-        if len(needed) == 1:
-            result[z] = planes[low]
-            continue
-        np.multiply(planes[low], 1.0 - weight[z], out=mixed)
-        np.multiply(planes[low + 1], weight[z], out=other)
-        np.add(mixed, other, out=mixed)
-        result[z] = mixed
+    for z in range(shape[0]):
+        if not inside[z]:
+            result[z] = 0.0
+        elif weight[z] == 0.0:
+            result[z] = planes.at(int(lower[z]))
+        else:
+            planes.between(int(lower[z]), weight[z], result[z])
     return Volume(result, np.full(3, spacing), volume.origin_xyz)
 
 
@@ -83,38 +82,62 @@ def _taps(count: int, new: int, voxel_size: float, spacing: float) -> Taps:
     return lower, place - lower, inside
 
 
-class _Plane:
-    """Interpolates planes (ny, nx) along y, then x, in float64 and in memory of its own: fresh memory would cost more
-    than the arithmetic."""
+class _Planes:
+    """The planes of a map, each interpolated along y, then x, in float64: once, and by rows that stay in the caches.
 
-    def __init__(self, before: tuple[int, ...], after: tuple[int, int], taps_y: Taps, taps_x: Taps) -> None:
-        self._wide = np.empty(before)
-        self._along_y, self._above_y = (np.empty((after[0], before[1])) for _ in range(2))
-        self._above_x = np.empty(after)
-        self._taps_y, self._taps_x = taps_y, taps_x
+    They are asked for in rising order; the last two are kept, in memory that serves again.
+    """
 
-    def interpolate(self, plane: npt.NDArray[np.float32], out: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """One plane, written into `out`."""
-        self._wide[...] = plane
-        _along(self._wide, 0, self._taps_y, self._along_y, self._above_y)
-        _along(self._along_y, 1, self._taps_x, out, self._above_x)
-        return out
+    def __init__(self, data: npt.NDArray[np.float32], after: tuple[int, int], taps_y: Taps, taps_x: Taps) -> None:
+        self._data, self._taps_y, self._taps_x = data, taps_y, taps_x
+        self._kept = [(-1, np.empty(after)) for _ in range(2)]
+        rows, across = min(ROWS, after[0]), data.shape[2]
+        self._along_y, self._above_y = (np.empty((rows, across)) for _ in range(2))
+        self._along_x, self._above_x = (np.empty((rows, after[1])) for _ in range(2))
+
+    def at(self, number: int) -> npt.NDArray[np.float64]:
+        """The plane of that number (ny, nx); valid until two others are asked for."""
+        for kept, plane in self._kept:
+            if kept == number:
+                return plane
+        plane = self._kept.pop(0)[1]  # the one that was asked for first
+        self._kept.append((number, plane))
+        values, (lower, weight, inside) = self._data[number], self._taps_y
+        upper = np.minimum(lower + 1, len(values) - 1)
+        for first in range(0, len(plane), ROWS):
+            here = slice(first, min(first + ROWS, len(plane)))
+            count = here.stop - first
+            along_y, above_y = self._along_y[:count], self._above_y[:count]
+            along_y[...] = values[lower[here]]
+            above_y[...] = values[upper[here]]
+            _mix(along_y, above_y, weight[here, None])
+            along_y[~inside[here]] = 0.0
+            self._interpolate_x(along_y, plane[here])
+        return plane
+
+    def between(self, number: int, weight: float, out: npt.NDArray[np.float32]) -> None:
+        """What lies the share `weight` above the plane of that number, into `out` (ny, nx)."""
+        below, above = self.at(number), self.at(number + 1)
+        for first in range(0, len(out), ROWS):
+            here = slice(first, min(first + ROWS, len(out)))
+            mixed, other = (scratch[: here.stop - first] for scratch in (self._along_x, self._above_x))
+            np.multiply(below[here], 1.0 - weight, out=mixed)
+            np.multiply(above[here], weight, out=other)
+            np.add(mixed, other, out=mixed)
+            out[here] = mixed
+
+    def _interpolate_x(self, rows: npt.NDArray[np.float64], out: npt.NDArray[np.float64]) -> None:
+        lower, weight, inside = self._taps_x
+        above = self._above_x[: len(rows)]
+        # "raise" would copy once more; all are inside
+        np.take(rows, lower, axis=1, out=out, mode="clip")
+        np.take(rows, np.minimum(lower + 1, rows.shape[1] - 1), axis=1, out=above, mode="clip")
+        _mix(out, above, weight)
+        out[:, ~inside] = 0.0
 
 
-def _along(
-    values: npt.NDArray[np.float64],
-    axis: int,
-    taps: Taps,
-    out: npt.NDArray[np.float64],
-    scratch: npt.NDArray[np.float64],
-) -> None:
-    lower, weight, inside = taps
-    upper = np.minimum(lower + 1, values.shape[axis] - 1)
-    share = weight[:, None] if axis == 0 else weight
-    np.take(values, lower, axis=axis, out=out, mode="clip")  # "raise" would copy once more; all are inside
-    np.take(values, upper, axis=axis, out=scratch, mode="clip")
-    out *= 1.0 - share
-    scratch *= share
-    out += scratch
-    if not inside.all():
-        out[(slice(None),) * axis + (~inside,)] = 0.0
+def _mix(below: npt.NDArray[np.float64], above: npt.NDArray[np.float64], share: npt.NDArray[np.float64]) -> None:
+    """`below` becomes what lies the share `share` on the way from it to `above`, which is overwritten."""
+    below *= 1.0 - share
+    above *= share
+    below += above

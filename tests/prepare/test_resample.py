@@ -63,3 +63,28 @@ def test_axes_may_differ() -> None:
 def test_a_volume_smaller_than_a_step_is_refused() -> None:
     with pytest.raises(ValueError, match="smaller than one step of 1 A"):
         resample(ramp((1, 4, 4), 0.5))
+
+
+@pytest.mark.parametrize(
+    ("shape", "voxel", "shared"),
+    [
+        ((40, 31, 77), (0.7, 0.9, 0.5), True),
+        ((33, 12, 9), (1.0, 1.0, 1.0), True),
+        ((70, 9, 12), (0.3, 1.0, 1.0), True),
+        ((20, 70, 12), (2.2, 0.3, 1.0), False),  # an axis grows: there is no room
+    ],
+)
+def test_the_result_may_take_the_memory_of_the_map_and_is_the_same(
+    shape: tuple[int, int, int], voxel: tuple[float, float, float], shared: bool
+) -> None:
+    data = np.random.default_rng(1).standard_normal(shape, dtype=np.float32)
+    volume = Volume(data, np.array(voxel), np.zeros(3))
+    kept = data.copy()
+    expected = resample(volume)
+    assert np.array_equal(data, kept)
+
+    result = resample(volume, overwrite=True)
+
+    assert np.array_equal(result.data, expected.data)
+    assert np.shares_memory(result.data, data) == shared
+    assert np.array_equal(data, kept) != shared or voxel == (1.0, 1.0, 1.0)
