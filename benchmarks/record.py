@@ -7,7 +7,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,17 @@ def machine(libraries: Sequence[str]) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "processor": _processor(),
         "python": platform.python_version(),
-        "libraries": {library: version(library) for library in libraries},
+        "libraries": {name: found for name in libraries if (found := _version(name))},
         "commit": commit.stdout.strip(),
     }
+
+
+def _version(library: str) -> str:
+    """Empty if it is not installed."""
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return ""
 
 
 def _processor() -> str:

@@ -53,6 +53,7 @@ HOMES = {
         "baseline/chains/windows.py",
         "prepare/around_kernels.py",
         "prepare/qscore_kernels.py",
+        "prepare/volume_kernels.py",
         "read/compiled.py",
     },
     "dask": {"build/clusters.py", "build/run.py"},
@@ -82,7 +83,7 @@ HOMES = {
     "parasail": {"prepare/alignment.py"},
     "monai": {"baseline/network.py"},
     "safetensors": {"baseline/learning/runs.py"},
-    "llvmlite": {"read/compiled.py", "read/kernels.py"},
+    "llvmlite": {"prepare/narrow.py", "prepare/volume_kernels.py", "read/compiled.py"},
     "matplotlib": {
         "baseline/learning/journal.py",
         "baseline/scoring/plot.py",

@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from benchmarks.record import RESULTS, machine, write
 from cryodata.build.apart import ONE_THREAD
 
 KINDS = ("ours", "published", "floor")
-LIBRARIES = ("numpy", "zarr", "numcodecs", "isal", "gemmi", "scipy")
+LIBRARIES = ("numpy", "zarr", "numcodecs", "isal", "gemmi", "scipy", "biopython")
 
 
 def arguments() -> argparse.Namespace:
@@ -55,6 +56,7 @@ def one(kind: str, map_path: Path, model_path: Path, out: Path) -> None:
             import zarr
             import zarr.codecs
 
+            ours.load_kernels()
             spent = ours.timed()
             before, began = peak(), ours.cpu()
             outcome = ours.work(map_path, model_path, place)
@@ -68,6 +70,8 @@ def one(kind: str, map_path: Path, model_path: Path, out: Path) -> None:
         elif kind == "published":
             from benchmarks.build import published
 
+            with suppress(ImportError):
+                import Bio.PDB.MMCIFParser  # noqa: F401
             before, began = peak(), ours.cpu()
             found["bytes"] = published.work(map_path, model_path, place)
             found |= {"cpu": ours.cpu() - began, "memory": peak() - before}

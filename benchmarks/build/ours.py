@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import cryodata_builders.cryo2struct as recipe
+import numpy as np
 
 from cryodata.build import work as working
 from cryodata.build.identify import Job
 from cryodata.build.work import Outcome
 from cryodata.core.entry import Entry, Source
+from cryodata.core.volume import Volume
+from cryodata.prepare.narrow import narrowed
 from cryodata.prepare.recipes import RECIPES
+from cryodata.prepare.resample import resample
 
 STAGES = {
     "identify": (working, "inflate and hash"),
@@ -39,6 +43,13 @@ def cpu() -> float:
     """Seconds of the processor so far, user and system."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
+
+
+def load_kernels() -> None:
+    """Load what numba compiled: a process does that once, as it imports once."""
+    for dtype in (np.float16, np.float32):
+        narrowed(np.zeros((1, 1, 64), dtype=np.float32), np.dtype(dtype))
+    resample(Volume(np.zeros((4, 4, 4), dtype=np.float32), np.full(3, 0.7), np.zeros(3)))
 
 
 def timed() -> dict[str, float]:

@@ -1,25 +1,32 @@
-"""The published procedure with its own operations: zlib, trilinear `map_coordinates`, `numpy.percentile`, a Python
-loop over the atoms for each label, a pair of float64 `.npy` files for each sub-grid.
+"""The published procedure with its own operations: zlib, trilinear `map_coordinates`, `numpy.percentile`, Python loops
+over the atoms, a pair of float64 `.npy` files for each sub-grid; and between its programs files: an MRC file of each
+volume, read by the next one, and the model parsed again by each that labels.
 
-Facts from the paper of Cryo2StructData and its scripts; the code is written anew. ChimeraX, Perl and Stride are left
-out: they would take longer.
+Facts from the paper of Cryo2StructData and its scripts; the code is written anew. ChimeraX, Perl and Clustal are left
+out: they would take longer. Models are parsed by Bio.PDB, as there, where it is installed, else by gemmi, which is
+faster.
 """
 
 from __future__ import annotations
 
 import gzip
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import gemmi
+import mrcfile
 import numpy as np
 from scipy.ndimage import map_coordinates
+
+Array = np.ndarray[Any, Any]
 
 BOX, CORE, MARGIN = 32, 20, 6
 ATOMS = {"CA": 1, "N": 2, "C": 3}
 
 
-def read(path: Path) -> tuple[np.ndarray[Any, Any], float]:
+def read(path: Path) -> tuple[Array, float]:
     """Density and voxel size."""
     raw = gzip.decompress(path.read_bytes())
     nx, ny, nz = np.frombuffer(raw, "<i4", 3)
@@ -27,7 +34,7 @@ def read(path: Path) -> tuple[np.ndarray[Any, Any], float]:
     return np.frombuffer(raw, "<f4", int(nx) * int(ny) * int(nz), 1024).reshape(nz, ny, nx), float(cell[0] / nx)
 
 
-def resampled(data: np.ndarray[Any, Any], spacing: float) -> np.ndarray[Any, Any]:
+def resampled(data: Array, spacing: float) -> Array:
     """One voxel an A."""
     count = int(data.shape[0] * spacing + 1e-4)
     axis = np.arange(count) / spacing
@@ -35,7 +42,7 @@ def resampled(data: np.ndarray[Any, Any], spacing: float) -> np.ndarray[Any, Any
     return map_coordinates(data, grid, order=1, mode="constant")  # type: ignore[no-any-return]
 
 
-def normalised(data: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def normalised(data: Array) -> Array:
     """Divided by the 95th percentile of what is positive, cut to 0 and 1."""
     data = data / np.percentile(data[data > 0], 95)
     data[data < 0] = 0
@@ -43,26 +50,60 @@ def normalised(data: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return data
 
 
-def labelled(model: Path, shape: tuple[int, ...]) -> list[np.ndarray[Any, Any]]:
-    """Atom, residue and secondary structure volumes, an atom at a time."""
+def atoms_in(model: Path) -> Iterator[tuple[str, str, list[float]]]:
+    """Name of each atom, that of its residue, and where it is, A."""
+    if find_spec("Bio") is None:
+        for chain in gemmi.read_structure(str(model))[0]:
+            for residue in chain:
+                for atom in residue:
+                    yield atom.name, residue.name, atom.pos.tolist()
+        return
+    from Bio.PDB.MMCIFParser import MMCIFParser
+
+    for part in MMCIFParser(QUIET=True).get_structure("model", str(model)).get_residues():
+        for atom in part:
+            yield atom.get_name(), part.get_resname(), atom.coord.tolist()
+
+
+def write(path: Path, data: Array) -> int:
+    """An MRC file of float32; its bytes."""
+    with mrcfile.new(path, overwrite=True) as file:
+        file.set_data(np.asarray(data, dtype=np.float32))
+        file.voxel_size = 1.0
+    return path.stat().st_size
+
+
+def read_again(path: Path) -> Array:
+    """The density of an MRC file."""
+    with mrcfile.open(path) as file:
+        return np.array(file.data)
+
+
+def label(density: Path, model: Path, folder: Path) -> None:
+    """Atom, C-alpha, residue and secondary structure volumes, by a program each, an atom at a time."""
     names = {name: number for number, name in enumerate(sorted(gemmi.expand_one_letter_sequence(
         "ARNDCQEGHILKMFPSTWYV", gemmi.ResidueKind.AA)), 1)}  # fmt: skip
-    atoms, amino, secondary = (np.zeros(shape) for _ in range(3))
-    structure = gemmi.read_structure(str(model))
-    for chain in structure[0]:
-        for residue in chain:
-            for atom in residue:
-                if atom.name in ATOMS:
-                    x, y, z = (int(np.floor(value)) for value in atom.pos.tolist())
-                    if 0 <= x < shape[2] and 0 <= y < shape[1] and 0 <= z < shape[0]:
-                        atoms[z, y, x] = ATOMS[atom.name]
-                        if atom.name == "CA":
-                            amino[z, y, x] = names.get(residue.name, 0)
-                            secondary[z, y, x] = 1
-    return [atoms, amino, secondary]
+    for program in (("atom", "atom_ca"), ("amino",), ("secondary",)):
+        volumes = [read_again(density).astype(np.int16).astype(np.float32) for _ in program]
+        for volume in volumes:
+            volume[...] = 0
+        shape = volumes[0].shape
+        for atom, residue, xyz in atoms_in(model):
+            if atom not in ATOMS or (atom != "CA" and program[0] != "atom"):
+                continue
+            x, y, z = (int(np.floor(value)) for value in xyz)
+            if not (0 <= x < shape[2] and 0 <= y < shape[1] and 0 <= z < shape[0]):
+                continue
+            if program[0] == "atom":
+                volumes[0][z, y, x] = ATOMS[atom]
+                volumes[1][z, y, x] = atom == "CA"
+            else:
+                volumes[0][z, y, x] = names.get(residue, 0) if program[0] == "amino" else 1
+        for name, volume in zip(program, volumes, strict=True):
+            write(folder / f"{name}.mrc", volume)
 
 
-def write_subgrids(data: np.ndarray[Any, Any], label: np.ndarray[Any, Any], folder: Path) -> int:
+def write_subgrids(data: Array, label: Array, folder: Path) -> int:
     """A pair of files for each sub-grid, removed at once: only the work and the bytes are of interest."""
     written = 0
     counts = [-(-n // CORE) for n in data.shape]
@@ -82,8 +123,10 @@ def write_subgrids(data: np.ndarray[Any, Any], label: np.ndarray[Any, Any], fold
 
 
 def work(map_path: Path, model_path: Path, folder: Path) -> int:
-    """All of it; bytes that it leaves on disk."""
+    """All of it; bytes of the sub-grids."""
     data, spacing = read(map_path)
-    density = normalised(resampled(data, spacing))
-    labels = labelled(model_path, density.shape)
-    return write_subgrids(density, labels[0], folder)
+    write(folder / "resampled.mrc", resampled(data, spacing))
+    del data
+    write(folder / "normalized.mrc", normalised(read_again(folder / "resampled.mrc")))
+    label(folder / "normalized.mrc", model_path, folder)
+    return write_subgrids(read_again(folder / "normalized.mrc"), read_again(folder / "atom.mrc"), folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import math
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from cryodata.build.admission import memory_needed
 from cryodata.build.builder import find_builder
@@ -29,6 +27,7 @@ from cryodata.errors import RejectedError
 from cryodata.formats.tables import points_table, subgrids_table
 from cryodata.formats.volumes import folder_files, write_volume
 from cryodata.prepare.labels import LOST, OUTSIDE, WRITTEN, class_values
+from cryodata.prepare.narrow import narrowed
 from cryodata.prepare.statistics import subgrid_statistics
 from cryodata.prepare.validate import check_sample
 
@@ -204,18 +203,6 @@ def _store(
     }
     tables = {"atoms": points_table(points), "subgrids": subgrids_table(statistics)}
     return write_receipt(folder, temporary, digest, content, tables)
-
-
-def narrowed(data: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """The same values as another type, in the same memory where they fit, and are lost then: fresh memory for a volume
-    costs more than the conversion. data: (nz, ny, nx)."""
-    if dtype.itemsize > data.itemsize or not (data.flags.c_contiguous and data.flags.writeable):
-        return data.astype(dtype)
-    plane = math.prod(data.shape[1:])
-    flat, result = data.reshape(-1), data.reshape(-1).view(dtype)[: data.size]
-    for first in range(0, data.size, plane):  # each plane ends up before those that are still to be read
-        result[first : first + plane] = flat[first : first + plane].astype(dtype)
-    return result.reshape(data.shape)
 
 
 def label_counts(sample: Sample, schema: Schema) -> list[dict[str, Any]]:

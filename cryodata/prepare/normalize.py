@@ -29,9 +29,7 @@ def normalize_published(density: npt.NDArray[np.float32]) -> tuple[npt.NDArray[n
     if not count:
         raise RejectedError("no_positive_density", "no voxel of the map is above 0")
     divisor = percentile_above_0(density, count, PERCENTILE)
-    np.divide(density, np.float32(divisor), out=density)
-    np.clip(density, 0.0, 1.0, out=density)
-    return density, divisor
+    return _scaled(density, divisor), divisor
 
 
 def normalize_released(density: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], float]:
@@ -46,9 +44,15 @@ def normalize_released(density: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np
     if not np.float32(divisor) > 0:
         found = f"the {PERCENTILE:g}th percentile of the non-zero voxels is {divisor:g}"
         raise RejectedError("no_positive_percentile", f"{found}; expected a number above 0")
-    np.divide(density, np.float32(divisor), out=density)
-    np.clip(density, 0.0, 1.0, out=density)
-    return density, divisor
+    return _scaled(density, divisor), divisor
+
+
+def _scaled(density: npt.NDArray[np.float32], divisor: float) -> npt.NDArray[np.float32]:
+    """The same array, divided and clipped to [0, 1]."""
+    for piece in pieces(density):
+        np.divide(piece, np.float32(divisor), out=piece)
+        np.clip(piece, 0.0, 1.0, out=piece)
+    return density
 
 
 def percentile_of(values: npt.NDArray[np.float32], percent: float) -> float:

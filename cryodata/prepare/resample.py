@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from functools import cache
+from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
@@ -83,17 +85,17 @@ def _taps(count: int, new: int, voxel_size: float, spacing: float) -> Taps:
 
 
 class _Planes:
-    """The planes of a map, each interpolated along y, then x, in float64: once, and by rows that stay in the caches.
+    """The planes of a map, each interpolated along y, then x, in float64, and once.
 
-    They are asked for in rising order; the last two are kept, in memory that serves again.
+    They are asked for in rising order; the last two are kept, in memory that serves again. Where numba is installed the
+    loops run compiled (`prepare/volume_kernels.py`), with equal bytes; without it by rows that stay in the caches.
     """
 
     def __init__(self, data: npt.NDArray[np.float32], after: tuple[int, int], taps_y: Taps, taps_x: Taps) -> None:
         self._data, self._taps_y, self._taps_x = data, taps_y, taps_x
         self._kept = [(-1, np.empty(after)) for _ in range(2)]
-        rows, across = min(ROWS, after[0]), data.shape[2]
-        self._along_y, self._above_y = (np.empty((rows, across)) for _ in range(2))
-        self._along_x, self._above_x = (np.empty((rows, after[1])) for _ in range(2))
+        self._rows = [np.empty((ROWS, width)) for width in (data.shape[2], data.shape[2], after[1], after[1])]
+        self._loops = _compiled()
 
     def at(self, number: int) -> npt.NDArray[np.float64]:
         """The plane of that number (ny, nx); valid until two others are asked for."""
@@ -102,42 +104,60 @@ class _Planes:
                 return plane
         plane = self._kept.pop(0)[1]  # the one that was asked for first
         self._kept.append((number, plane))
-        values, (lower, weight, inside) = self._data[number], self._taps_y
-        upper = np.minimum(lower + 1, len(values) - 1)
-        for first in range(0, len(plane), ROWS):
-            here = slice(first, min(first + ROWS, len(plane)))
-            count = here.stop - first
-            along_y, above_y = self._along_y[:count], self._above_y[:count]
-            along_y[...] = values[lower[here]]
-            above_y[...] = values[upper[here]]
-            _mix(along_y, above_y, weight[here, None])
-            along_y[~inside[here]] = 0.0
-            self._interpolate_x(along_y, plane[here])
+        values, (lower_y, weight_y, inside_y), (lower_x, weight_x, inside_x) = (
+            self._data[number], self._taps_y, self._taps_x,
+        )  # fmt: skip
+        upper_y, upper_x = np.minimum(lower_y + 1, len(values) - 1), np.minimum(lower_x + 1, values.shape[1] - 1)
+        if self._loops is not None:
+            row = self._rows[0][0]
+            self._loops.interpolate(values, lower_y, upper_y, weight_y, lower_x, upper_x, weight_x, row, plane)
+        else:
+            for here in _blocks(len(plane)):
+                below, above, _, other = (rows[: here.stop - here.start] for rows in self._rows)
+                below[...] = values[lower_y[here]]
+                above[...] = values[upper_y[here]]
+                _mix(below, above, weight_y[here, None])
+                # "raise" would copy once more; all are inside
+                np.take(below, lower_x, axis=1, out=plane[here], mode="clip")
+                np.take(below, upper_x, axis=1, out=other, mode="clip")
+                _mix(plane[here], other, weight_x)
+        plane[~inside_y] = 0.0
+        plane[:, ~inside_x] = 0.0
         return plane
 
     def between(self, number: int, weight: float, out: npt.NDArray[np.float32]) -> None:
         """What lies the share `weight` above the plane of that number, into `out` (ny, nx)."""
         below, above = self.at(number), self.at(number + 1)
-        for first in range(0, len(out), ROWS):
-            here = slice(first, min(first + ROWS, len(out)))
-            mixed, other = (scratch[: here.stop - first] for scratch in (self._along_x, self._above_x))
-            np.multiply(below[here], 1.0 - weight, out=mixed)
-            np.multiply(above[here], weight, out=other)
-            np.add(mixed, other, out=mixed)
+        if self._loops is not None:
+            self._loops.mix(below, above, weight, out)
+            return
+        for here in _blocks(len(out)):
+            mixed, other = (rows[: here.stop - here.start] for rows in self._rows[2:])
+            np.copyto(mixed, below[here])
+            np.copyto(other, above[here])
+            _mix(mixed, other, weight)
             out[here] = mixed
 
-    def _interpolate_x(self, rows: npt.NDArray[np.float64], out: npt.NDArray[np.float64]) -> None:
-        lower, weight, inside = self._taps_x
-        above = self._above_x[: len(rows)]
-        # "raise" would copy once more; all are inside
-        np.take(rows, lower, axis=1, out=out, mode="clip")
-        np.take(rows, np.minimum(lower + 1, rows.shape[1] - 1), axis=1, out=above, mode="clip")
-        _mix(out, above, weight)
-        out[:, ~inside] = 0.0
+
+def _blocks(count: int) -> list[slice]:
+    """Rows that are worked on at a time."""
+    return [slice(first, min(first + ROWS, count)) for first in range(0, count, ROWS)]
 
 
-def _mix(below: npt.NDArray[np.float64], above: npt.NDArray[np.float64], share: npt.NDArray[np.float64]) -> None:
+def _mix(
+    below: npt.NDArray[np.float64], above: npt.NDArray[np.float64], share: npt.NDArray[np.float64] | float
+) -> None:
     """`below` becomes what lies the share `share` on the way from it to `above`, which is overwritten."""
     below *= 1.0 - share
     above *= share
     below += above
+
+
+@cache
+def _compiled() -> ModuleType | None:
+    """The compiled loops; None without numba."""
+    try:
+        from cryodata.prepare import volume_kernels
+    except ImportError:
+        return None
+    return volume_kernels

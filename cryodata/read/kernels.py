@@ -7,7 +7,6 @@ the speed is that a row of float16 is loaded, widened and stored as vectors: Num
 from __future__ import annotations
 
 import importlib.util
-import platform
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
+from cryodata.prepare.narrow import converts_half
 from cryodata.read.buffers import ALIGNED
 
 Numbers = npt.NDArray[np.int64]
@@ -76,17 +76,8 @@ def _cut_by_numpy(out: npt.NDArray[np.float32], voxels: npt.NDArray[Any], first:
 @cache
 def _compiled() -> tuple[Callable[..., None], ...] | None:
     """Loops for volumes and for labels; None where numba or the conversion is missing."""
-    if importlib.util.find_spec("numba") is None or not _converts_half():
+    if importlib.util.find_spec("numba") is None or not converts_half():
         return None
     from cryodata.read.compiled import cut_boxes, scatter_points
 
     return cut_boxes, scatter_points
-
-
-def _converts_half() -> bool:
-    """Whether this processor widens float16 itself: every 64-bit ARM does, x86 since 2012."""
-    if platform.machine().lower() not in ("x86_64", "amd64"):
-        return platform.machine().lower() in ("aarch64", "arm64")
-    from llvmlite.binding import get_host_cpu_features
-
-    return bool(get_host_cpu_features().get("f16c", False))

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from cryodata.core.volume import Volume
+from cryodata.prepare import resample as module
 from cryodata.prepare.resample import resample, resampled_size
+
+
+@pytest.fixture(params=["compiled", "numpy"], autouse=True)
+def loops(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to run the loops."""
+    if request.param == "numpy":
+        monkeypatch.setattr(module, "_compiled", lambda: None)
+    else:
+        assert module._compiled() is not None, "numba is installed with the development extra"
 
 
 def ramp(shape: tuple[int, int, int], voxel: float) -> Volume:
@@ -88,3 +98,15 @@ def test_the_result_may_take_the_memory_of_the_map_and_is_the_same(
     assert np.array_equal(result.data, expected.data)
     assert np.shares_memory(result.data, data) == shared
     assert np.array_equal(data, kept) != shared or voxel == (1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("voxel", [(0.7, 1.3, 0.9), (1.0, 0.5, 2.1), (1.2, 1.0, 1.0)])
+def test_compiled_loops_give_the_bytes_of_numpy(
+    voxel: tuple[float, float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = np.random.default_rng(4).standard_normal((21, 90, 75), dtype=np.float32)
+    volume = Volume(data, np.array(voxel), np.zeros(3))
+    found = resample(volume)
+    monkeypatch.setattr(module, "_compiled", lambda: None)
+
+    assert resample(volume).data.tobytes() == found.data.tobytes()

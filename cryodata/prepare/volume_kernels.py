@@ -1,0 +1,70 @@
+"""Loops over whole volumes compiled by numba: the same sums in the same order as NumPy's, so the same bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+VECTOR = 32
+"values that are narrowed at a time"
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def interpolate(
+    values: Any, lower_y: Any, upper_y: Any, above_y: Any, lower_x: Any, upper_x: Any, above_x: Any, row: Any, out: Any
+) -> None:
+    """A plane at points between its own, along y, then x. above: the share of the upper one. row: scratch (nx,)."""
+    for y in range(out.shape[0]):
+        lower, upper = values[lower_y[y]], values[upper_y[y]]
+        above = above_y[y]
+        below = 1.0 - above
+        for x in range(len(row)):
+            row[x] = lower[x] * below + upper[x] * above
+        for x in range(out.shape[1]):
+            out[y, x] = row[lower_x[x]] * (1.0 - above_x[x]) + row[upper_x[x]] * above_x[x]
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def mix(lower: Any, upper: Any, above: float, out: Any) -> None:
+    """What lies the share `above` on the way from one plane to another."""
+    below = 1.0 - above
+    for y in range(out.shape[0]):
+        for x in range(out.shape[1]):
+            out[y, x] = lower[y, x] * below + upper[y, x] * above
+
+
+def _narrower(width: int) -> Any:
+    """An intrinsic that rounds `width` values of float32 to float16, seen as uint16."""
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def narrow_some(context: Any, source: Any, target: Any, at: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            of, into, place = arguments
+            source_data = context.make_array(signature.args[0])(context, builder, of).data
+            target_data = context.make_array(signature.args[1])(context, builder, into).data
+            wide, half = ir.VectorType(ir.FloatType(), width), ir.VectorType(ir.HalfType(), width)
+            values = builder.load(builder.bitcast(builder.gep(source_data, [place]), wide.as_pointer()), align=4)
+            there = builder.bitcast(builder.gep(target_data, [place]), half.as_pointer())
+            builder.store(builder.fptrunc(values, half), there, align=2)
+            return context.get_dummy_value()
+
+        return types.void(source, target, types.intp), generate
+
+    return narrow_some
+
+
+_some, _one = _narrower(VECTOR), _narrower(1)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def narrow(source: Any, target: Any) -> None:
+    """Round float32 (n,) to the nearest float16, which are seen as uint16 (n,); they may lie in the same memory."""
+    whole = len(source) - len(source) % VECTOR
+    for at in range(0, whole, VECTOR):
+        _some(source, target, at)
+    for at in range(whole, len(source)):
+        _one(source, target, at)
