@@ -31,6 +31,7 @@ from cryodata.prepare.assessment import SETTINGS, Claims, assess, ignoring
 from cryodata.prepare.labels import label_volume, place_points
 from cryodata.prepare.merge import choose_models
 from cryodata.prepare.molecule import named_points
+from cryodata.prepare.narrow import narrowed
 from cryodata.prepare.normalize import pieces
 from cryodata.prepare.quality import GOOD_FIT, fit, share_outside
 from cryodata.prepare.recipes import RECIPES
@@ -166,7 +167,8 @@ class Cryo2Struct:
             **measured,
         }
         labels = {array.name: label_volume(array, points, resampled.shape_zyx) for array in schema.labels}
-        return Sample(resampled, labels, points, sequences, facts)
+        stored = narrowed(density, np.dtype(parameters["density"]))
+        return Sample(replace(resampled, data=stored), labels, points, sequences, facts)
 
 
 BUILDER = Cryo2Struct()

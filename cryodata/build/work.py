@@ -27,7 +27,6 @@ from cryodata.errors import RejectedError
 from cryodata.formats.tables import points_table, subgrids_table
 from cryodata.formats.volumes import folder_files, write_volume
 from cryodata.prepare.labels import LOST, OUTSIDE, WRITTEN, class_values
-from cryodata.prepare.narrow import narrowed
 from cryodata.prepare.statistics import subgrid_statistics
 from cryodata.prepare.validate import check_sample
 
@@ -172,7 +171,7 @@ def _store(
 ) -> Receipt:
     folder, dtype = Path(job.folder), job.parameters.get("density", DTYPE)
     labels = sample.labels if job.parameters.get("label_volumes", True) else {}
-    stored = replace(sample.density, data=narrowed(sample.density.data, np.dtype(dtype)))
+    stored = replace(sample.density, data=sample.density.data.astype(dtype, copy=False))
     write_volume(temporary / "volume", stored, labels, schema, covered)
     files = folder_files(temporary / "volume")
     name = tree_digest(files)

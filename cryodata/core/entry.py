@@ -137,7 +137,7 @@ class Sample:
     """What a builder makes of an entry."""
 
     density: Volume
-    "float32, as the recipe normalises it; storing it takes its memory"
+    "float32, as the recipe normalises it, or already in the type in which it is stored"
 
     labels: Mapping[str, npt.NDArray[np.uint8]]
     "label volumes by name, each of the density's shape"

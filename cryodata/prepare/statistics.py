@@ -47,6 +47,14 @@ def subgrid_statistics(
     }
 
 
+def extremes(density: npt.NDArray[Any]) -> tuple[float, float]:
+    """Least and largest value; NaN if there is one."""
+    if density.dtype == np.float16 and density.view(np.int16).min(initial=0) >= 0:
+        # arithmetic of float16 is slow; numbers above 0, and NaN above all of them, are ordered as their bits are
+        density = np.array([density.view(np.int16).min(), density.view(np.int16).max()]).view(np.float16)
+    return float(density.min()), float(density.max())
+
+
 def spans_of(grid: SubgridGrid, axis: int) -> npt.NDArray[np.int64]:
     """Where the boxes begin and end along an axis, within the volume; int64 (boxes of that axis, 2)."""
     start = grid.core * np.arange(grid.counts_zyx[axis]) - grid.margin

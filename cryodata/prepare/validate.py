@@ -12,7 +12,7 @@ from cryodata.core.entry import Sample
 from cryodata.core.schema import Schema
 from cryodata.core.subgrids import SubgridGrid
 from cryodata.prepare.labels import OUTSIDE, UNLABELLED, WRITTEN, claims, class_values
-from cryodata.prepare.statistics import subgrid_statistics
+from cryodata.prepare.statistics import extremes, subgrid_statistics
 
 FACT_KINDS = {"string": str, "float64": float, "int64": int, "float64[3]": list}
 
@@ -23,8 +23,8 @@ def check_sample(sample: Any, schema: Schema) -> None:
         raise TypeError(f"a builder makes a Sample, found {type(sample).__name__}")
     density = sample.density.data
     problems = list(density_faults(density, schema))
-    if density.dtype != np.float32:
-        problems.append(f"density is {density.dtype}; expected float32")
+    if density.dtype not in (np.float32, np.float16):
+        problems.append(f"density is {density.dtype}; expected float32 or float16")
     if set(sample.labels) != {array.name for array in schema.labels}:
         problems.append(f"labels are {', '.join(sorted(sample.labels))}; the schema has other ones")
     for name, volume in sample.labels.items():
@@ -44,7 +44,7 @@ def check_sample(sample: Any, schema: Schema) -> None:
 
 def density_faults(density: npt.NDArray[Any], schema: Schema) -> Iterator[str]:
     """Values that are no numbers or out of the declared range."""
-    low, high = float(density.min()), float(density.max())
+    low, high = extremes(density)
     if not (schema.density.minimum <= low <= high <= schema.density.maximum):
         yield f"density is {low:g} to {high:g}; expected {schema.density.minimum:g} to {schema.density.maximum:g}"
 
