@@ -1,10 +1,10 @@
-"""Volumes as OME-Zarr 0.5 folders: the writing side, metadata by zarr, and the layout that both sides know."""
+"""Volumes as OME-Zarr 0.5 folders: the writing side, and the layout that both sides know."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,22 +44,21 @@ def write_volume(
     labels: volumes to store for viewers, of those that the schema names. attributes: JSON values for
     `attrs["cryodata"]`.
     """
-    import zarr
-
-    root = zarr.create_group(folder, zarr_format=3)
     spec = schema.density
-    root.attrs.update({"ome": _multiscales(spec.name, density, spec.name), "cryodata": dict(attributes)})
-    _write_array(folder, root, spec.name, density.data)
+    arrays = {spec.name: density.data}
+    nodes = {"": _group({"ome": _multiscales(spec.name, density, spec.name), "cryodata": dict(attributes)})}
     if labels:
-        group = root.create_group("labels")
-        group.attrs.update({"ome": {"version": OME_VERSION, "labels": sorted(labels)}})
-        for array in schema.labels:
-            if array.name in labels:
-                child = group.create_group(array.name)
-                ome = {**_multiscales(array.name, density, "0"), "image-label": _image_label(array)}
-                child.attrs.update({"ome": ome})
-                _write_array(folder, child, "0", labels[array.name])
-    _consolidate(folder)
+        nodes["labels"] = _group({"ome": {"version": OME_VERSION, "labels": sorted(labels)}})
+    for array in schema.labels:
+        if array.name in labels:
+            ome = {**_multiscales(array.name, density, "0"), "image-label": _image_label(array)}
+            nodes[f"labels/{array.name}"] = _group({"ome": ome})
+            arrays[array_path(array)] = labels[array.name]
+    for path, data in arrays.items():
+        shard = shard_shape(data.shape, data.dtype.itemsize)
+        nodes[path] = array_metadata(data.shape, data.dtype, shard)
+        write_shards(folder / path, data, CHUNK, shard, ZSTD_LEVEL)
+    _write_metadata(folder, nodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,11 @@ def create_channels(
     for name in arrays:
         multiscales["multiscales"] += _multiscales(name, placed, name, channels=True)["multiscales"]
     root.attrs.update({"ome": multiscales, "cryodata": {**attributes, "channels": known}})
-    _write_array(folder, root, "density", placed.data.astype(np.float16))
+    density = placed.data.astype(np.float16)
+    shard = shard_shape(density.shape, density.dtype.itemsize)
+    (folder / "density").mkdir()
+    (folder / "density" / "zarr.json").write_bytes(_metadata_bytes(array_metadata(density.shape, density.dtype, shard)))
+    write_shards(folder / "density", density, CHUNK, shard, ZSTD_LEVEL)
     made = {}
     for name, spec in arrays.items():
         count, cube = len(spec.channels), (spec.tile, spec.tile, spec.tile)
@@ -130,23 +133,43 @@ def folder_files(folder: Path) -> list[FileDigest]:
     return sorted(files)
 
 
-def _write_array(folder: Path, group: Any, name: str, data: npt.NDArray[Any]) -> None:
-    from zarr.codecs import Crc32cCodec, ZstdCodec
-
-    padded = [-(-n // CHUNK) * CHUNK for n in data.shape]
-    plane_bytes = CHUNK * padded[1] * padded[2] * data.dtype.itemsize
+def shard_shape(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:
+    """Voxels of a shard along z, y, x: the whole array in whole chunks, or slabs of at most MAX_SHARD_BYTES."""
+    padded = [-(-n // CHUNK) * CHUNK for n in shape]
+    plane_bytes = CHUNK * padded[1] * padded[2] * itemsize
     padded[0] = min(padded[0], max(1, MAX_SHARD_BYTES // plane_bytes) * CHUNK)
-    group.create_array(
-        name,
-        shape=data.shape,
-        dtype=data.dtype,
-        chunks=(CHUNK, CHUNK, CHUNK),
-        shards=tuple(padded),
-        compressors=(ZstdCodec(level=ZSTD_LEVEL), Crc32cCodec()),
-        fill_value=0,
-        dimension_names=("z", "y", "x"),
-    )
-    write_shards(folder / group.path / name, data, CHUNK, padded, ZSTD_LEVEL)
+    return tuple(padded)
+
+
+def array_metadata(shape: Sequence[int], dtype: np.dtype[Any], shard: Sequence[int]) -> dict[str, Any]:
+    """What `zarr.json` says of an array (nz, ny, nx) that `write_shards` writes (zarr v3). zarr writes the same,
+    through an event loop that takes longer than the encoding of a small map; tests hold this against it."""
+    little, crc32c = {"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}
+    plain = little if dtype.itemsize > 1 else {"name": "bytes"}
+    zstd = {"name": "zstd", "configuration": {"level": ZSTD_LEVEL, "checksum": False}}
+    sharding = {
+        "chunk_shape": [CHUNK] * 3,
+        "codecs": [plain, zstd, crc32c],
+        "index_codecs": [little, crc32c],
+        "index_location": "end",
+    }
+    return {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": list(shape),
+        "data_type": dtype.name,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(shard)}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "fill_value": 0.0 if dtype.kind == "f" else 0,
+        "codecs": [{"name": "sharding_indexed", "configuration": sharding}],
+        "attributes": {},
+        "dimension_names": ["z", "y", "x"],
+        "storage_transformers": [],
+    }
+
+
+def _group(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {"zarr_format": 3, "node_type": "group", "attributes": dict(attributes)}
 
 
 def _multiscales(name: str, density: Volume, path: str, channels: bool = False) -> dict[str, Any]:
@@ -179,19 +202,24 @@ def _image_label(array: ArraySpec) -> dict[str, Any]:
     }
 
 
+def _write_metadata(folder: Path, nodes: Mapping[str, dict[str, Any]]) -> None:
+    """Write the metadata of all nodes, by their paths, in canonical order, and a copy of all in the root."""
+    inner = {path: nodes[path] for path in sorted(nodes) if path}
+    consolidated = {"kind": "inline", "must_understand": False, "metadata": inner}
+    for path, node in {**inner, "": {**nodes[""], "consolidated_metadata": consolidated}}.items():
+        (folder / path).mkdir(parents=True, exist_ok=True)
+        (folder / path / "zarr.json").write_bytes(_metadata_bytes(node))
+
+
 def _consolidate(folder: Path) -> None:
-    """Rewrite all metadata in canonical order, with a sorted copy of all nodes in the root: zarr's own order follows
-    the directory listing, which differs between file systems."""
+    """Rewrite the metadata of a folder that zarr made: its own order follows the directory listing, which differs
+    between file systems."""
     nodes = {}
-    for path in sorted(folder.rglob("zarr.json")):
-        value = json.loads(path.read_bytes())
-        value.pop("consolidated_metadata", None)
-        path.write_bytes(_metadata_bytes(value))
-        if path.parent != folder:
-            nodes[path.parent.relative_to(folder).as_posix()] = value
-    root = json.loads((folder / "zarr.json").read_bytes())
-    root["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": nodes}
-    (folder / "zarr.json").write_bytes(_metadata_bytes(root))
+    for path in folder.rglob("zarr.json"):
+        node = json.loads(path.read_bytes())
+        node.pop("consolidated_metadata", None)
+        nodes[path.parent.relative_to(folder).as_posix().removeprefix(".")] = node
+    _write_metadata(folder, nodes)
 
 
 def _metadata_bytes(value: Any) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.core.indexing import morton_order_iter
 
 from cryodata.formats.shards import morton_order, write_shards
-from cryodata.formats.volumes import folder_files
+from cryodata.formats.volumes import CHUNK as STORED_CHUNK
+from cryodata.formats.volumes import ZSTD_LEVEL, array_metadata, folder_files, shard_shape
 
 CHUNK = 8
 
@@ -77,3 +79,15 @@ def test_a_view_in_another_order_of_memory_is_written_as_it_reads(tmp_path: Path
 )
 def test_chunks_lie_along_the_curve_that_zarr_takes(counts: tuple[int, ...]) -> None:
     assert morton_order(counts) == list(morton_order_iter(counts))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "uint8"])
+@pytest.mark.parametrize("shape", [(1, 2, 3), (70, 64, 130), (2000, 2000, 2000)], ids=str)
+def test_the_metadata_is_that_of_zarr(tmp_path: Path, shape: tuple[int, int, int], dtype: str) -> None:
+    shard = shard_shape(shape, np.dtype(dtype).itemsize)
+    zarr.create_array(
+        tmp_path, shape=shape, dtype=dtype, chunks=(STORED_CHUNK,) * 3, shards=shard, fill_value=0,
+        compressors=(ZstdCodec(level=ZSTD_LEVEL), Crc32cCodec()), dimension_names=("z", "y", "x"),
+    )  # fmt: skip
+
+    assert array_metadata(shape, np.dtype(dtype), shard) == json.loads((tmp_path / "zarr.json").read_bytes())
