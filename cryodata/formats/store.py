@@ -40,7 +40,9 @@ WRITE_STALL = 300.0
 MAX_NAMES = 10_000
 "objects that a listing may name: a folder of versions has a few"
 
-_PIECE = 4 << 20
+_PIECE = 128 << 10
+"bytes; small enough that memory and caches serve again: pieces of 4 MiB take half as much processor time again"
+
 _IMPORTED_IN = os.getpid()
 
 
