@@ -59,17 +59,18 @@ def sample_trilinear(data: npt.NDArray[np.float32], index_zyx: FloatArray) -> Fl
 
     data: (nz, ny, nx). index_zyx: float64 (n, 3).
     """
-    shape = np.asarray(data.shape)
-    inside = np.all((index_zyx >= 0) & (index_zyx <= shape - 1), axis=1)
-    place = np.clip(index_zyx, 0, shape - 1)
-    lower = np.minimum(place.astype(np.int64), np.maximum(shape - 2, 0))
-    upper = np.minimum(lower + 1, shape - 1)
-    share = place - lower
-    value = np.zeros(len(place))
-    for corner in np.ndindex(2, 2, 2):
-        at = np.where(corner, upper, lower)
-        weight = np.prod(np.where(corner, share, 1.0 - share), axis=1)
-        value += weight * data[at[:, 0], at[:, 1], at[:, 2]]
+    inside, ends, weights = np.ones(len(index_zyx), dtype=np.bool_), [], []
+    for index, count in zip(np.ascontiguousarray(index_zyx.T), data.shape, strict=True):
+        inside &= (index >= 0) & (index <= count - 1)
+        place = np.clip(index, 0, count - 1)
+        lower = np.minimum(place.astype(np.int64), max(count - 2, 0))
+        share = place - lower
+        ends.append((lower, np.minimum(lower + 1, count - 1)))
+        weights.append((1.0 - share, share))
+    value = np.zeros(len(inside))
+    for z, y, x in np.ndindex(2, 2, 2):
+        weight = weights[0][z] * weights[1][y] * weights[2][x]
+        value += weight * data[ends[0][z], ends[1][y], ends[2][x]]
     return np.where(inside, value, 0.0)
 
 
