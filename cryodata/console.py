@@ -6,12 +6,14 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console as RichConsole
+from rich.console import ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.segment import Segment
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -27,6 +29,23 @@ MAX_ROWS = 20
 "rejections or faults that are listed one by one"
 
 
+def shown(text: str) -> str:
+    """A text that a terminal shows and does not obey: names come from files of strangers, and a control character among
+    them could clear the screen, forge a line, or turn letters round."""
+    return "".join(
+        letter if letter.isprintable() or letter in "\n\t" else " " if letter.isspace() else "?" for letter in text
+    )
+
+
+class _SafeConsole(RichConsole):
+    """Prints texts as `shown` has them, wherever they stand: in lines, tables, Markdown or the titles of bars."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Segments of what is printed; those that move the cursor for a bar are rich's own."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(shown(segment.text), segment.style)
+
+
 class Console:
     """Results go to stdout, progress and errors to stderr. With `as_json`, stdout holds one JSON object."""
 
@@ -34,8 +53,8 @@ class Console:
         self.as_json = as_json
         # lines that no one looks at are not broken, so that `grep` finds them
         width = None if sys.stdout.isatty() else WIDE
-        self.out = RichConsole(highlight=False, markup=False, soft_wrap=True, width=width)
-        self.err = RichConsole(stderr=True, highlight=False, markup=False, soft_wrap=True)
+        self.out = _SafeConsole(highlight=False, markup=False, soft_wrap=True, width=width)
+        self.err = _SafeConsole(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
     def print(self, text: str = "") -> None:
         """A line for people; nothing with `as_json`."""
@@ -63,7 +82,7 @@ class Console:
         if self.err.is_terminal:
             numbers = (MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
             with Progress(
-                TextColumn("{task.description}"), BarColumn(), *numbers, console=self.err, transient=True
+                TextColumn("{task.description}", markup=False), BarColumn(), *numbers, console=self.err, transient=True
             ) as progress:
                 task = progress.add_task(title, total=None)
                 yield lambda done, total: progress.update(task, completed=done, total=total)
@@ -103,7 +122,7 @@ class Console:
             return
         from rich.markdown import Markdown
 
-        self.out.print(Markdown(text, code_theme="bw"), soft_wrap=False)
+        self.out.print(Markdown(shown(text), code_theme="bw"), soft_wrap=False)
 
     def pairs(self, rows: Mapping[str, str]) -> None:
         """A table of two columns, without a head."""
