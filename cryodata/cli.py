@@ -98,7 +98,9 @@ def gc(dataset: str, dry_run: bool, yes: bool, root: Path, as_json: bool) -> int
         return DONE
     if not yes and not as_json and sys.stdin.isatty():
         click.confirm("Remove all of it?", abort=True, err=True)
-    remove_garbage(root / dataset, found)
+    left = len(found) - len(remove_garbage(root / dataset, found))
+    if left:
+        console.say(f"{left:,} of them stay: by now something refers to them")
     return DONE
 
 

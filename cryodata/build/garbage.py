@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryodata.build.receipts import FOLDER as RECEIPTS
-from cryodata.build.workspace import is_worked_in, remove_stale, temporary_folder
+from cryodata.build.workspace import alone, is_worked_in, remove_stale
 from cryodata.errors import DatasetError, UsageError
 from cryodata.formats.manifest import list_versions
 from cryodata.formats.tables import file_digest, read_table
@@ -40,20 +40,26 @@ def find_garbage(folder: Path, now: float | None = None) -> list[Garbage]:
     """
     if is_worked_in(folder):
         raise UsageError(f"somebody builds in {folder}; what is garbage is known when that is over")
-    kept, digests = _needed(folder)
+    needed = _needed(folder)
     new = (time.time() if now is None else now) - GRACE
     found = []
     for path in sorted(_there(folder)):
-        name = path.relative_to(folder).as_posix()
-        if name not in kept and _digest_in(path.name) not in digests and path.lstat().st_mtime < new:
-            found.append(Garbage(name, _size(path)))
+        place = path.relative_to(folder)
+        if not _is_needed(place, *needed) and path.lstat().st_mtime < new:
+            found.append(Garbage(place.as_posix(), _size(path)))
     return found
 
 
-def remove_garbage(folder: Path, garbage: Sequence[Garbage]) -> None:
-    """Remove it. Each is moved away first: nobody sees half of it."""
+def remove_garbage(folder: Path, garbage: Sequence[Garbage]) -> list[Garbage]:
+    """Remove what was found; returns what went. Each is moved away first: nobody sees half of it.
+
+    Time may have passed, and a build may have found a use for some of it: that stays. Raises as `find_garbage` does;
+    who begins to build meanwhile waits.
+    """
     remove_stale(folder)
-    with temporary_folder(folder) as temporary:
+    with alone(folder) as temporary:
+        needed = _needed(folder)
+        garbage = [item for item in garbage if not _is_needed(Path(item.path), *needed)]
         for number, item in enumerate(garbage):
             with suppress(FileNotFoundError):
                 os.rename(folder / item.path, temporary / str(number))
@@ -64,6 +70,7 @@ def remove_garbage(folder: Path, garbage: Sequence[Garbage]) -> None:
         for parent in {(folder / item.path).parent for item in garbage}:
             with suppress(OSError):  # others are in it
                 parent.rmdir()
+    return garbage
 
 
 def _needed(folder: Path) -> tuple[set[str], set[str]]:
@@ -93,6 +100,11 @@ def _there(folder: Path) -> Iterator[Path]:
     yield from (folder / "volumes").glob("*/*.zarr")
     yield from (folder / "tables").glob("*")
     yield from (folder / RECEIPTS).glob("*.parquet")
+
+
+def _is_needed(place: Path, paths: set[str], digests: set[str]) -> bool:
+    """Whether somebody refers to what is there, by what `_needed` gives."""
+    return place.as_posix() in paths or _digest_in(place.name) in digests
 
 
 def _digest_in(name: str) -> str:

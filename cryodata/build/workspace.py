@@ -14,11 +14,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from cryodata.errors import UsageError
+
 FOLDER = ".tmp"
 "below the dataset's folder, so that a finished file is moved into place by a rename"
 
 LOCK = ".owner"
 "file that the owner keeps locked; the system lets go of it when the owner dies, however it dies and wherever it ran"
+
+ALONE = "alone-"
+"how the folder begins of somebody who must be the only one; whoever comes later waits for it"
 
 GRACE = 60.0
 "seconds that a folder without a lock file is left alone: its owner may be about to make it"
@@ -26,8 +31,30 @@ GRACE = 60.0
 
 @contextmanager
 def temporary_folder(folder: Path) -> Iterator[Path]:
-    """A new empty folder of this process below `folder`, removed at the end whatever happens."""
-    path = folder / FOLDER / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    """A new empty folder of this process below `folder`, removed at the end whatever happens. Waits for somebody who is
+    `alone` there."""
+    with _owned(folder, "") as path:
+        for other in (folder / FOLDER).glob(f"{ALONE}*"):
+            with suppress(OSError), open(other / LOCK, encoding="ascii") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH)
+        yield path
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[Path]:
+    """As `temporary_folder`, for what nobody else may work beside. UsageError if somebody does.
+
+    Both sides first show that they are there and then look for the other, so that one of them sees it.
+    """
+    with _owned(folder, ALONE) as path:
+        if is_worked_in(folder, but=path):
+            raise UsageError(f"somebody builds in {folder}; what is garbage is known when that is over")
+        yield path
+
+
+@contextmanager
+def _owned(folder: Path, prefix: str) -> Iterator[Path]:
+    path = folder / FOLDER / f"{prefix}{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     _make(path)
     try:
         with open(path / LOCK, "w", encoding="ascii") as lock:
@@ -53,9 +80,9 @@ def remove_stale(folder: Path) -> int:
     return removed
 
 
-def is_worked_in(folder: Path) -> bool:
-    """Whether somebody who lives, on whatever machine, has a temporary folder below `folder`."""
-    return any(not _is_stale(path) for path in (folder / FOLDER).glob("*"))
+def is_worked_in(folder: Path, but: Path | None = None) -> bool:
+    """Whether somebody who lives, on whatever machine, has a temporary folder below `folder`. but: ours."""
+    return any(path != but and not _is_stale(path) for path in (folder / FOLDER).glob("*"))
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

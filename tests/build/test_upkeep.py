@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 from cryodata.build.dataset import Report, build
 from cryodata.build.garbage import GRACE, find_garbage, remove_garbage
 from cryodata.build.request import Request
-from cryodata.build.workspace import temporary_folder
+from cryodata.build.workspace import alone, temporary_folder
 from cryodata.errors import UsageError
 from cryodata.formats.volumes import folder_files
 
@@ -168,6 +169,43 @@ def test_an_unreadable_version_stops_it(folder: Path) -> None:
 def test_while_somebody_builds_nothing_is_garbage(folder: Path) -> None:
     with temporary_folder(folder), pytest.raises(UsageError, match="somebody builds in"):
         find_garbage(folder, LATER)
+
+
+def test_what_a_build_refers_to_since_it_was_found_stays(built: Report, folder: Path) -> None:
+    """Somebody is asked whether to remove it, and a build is done before the answer comes."""
+    (folder / "versions/0.1.0.json").unlink()
+    for path in folder.glob("receipts/*.json"):
+        path.unlink()
+    found = find_garbage(folder, LATER)
+    build(Request("simulated", folder.parent, version="0.1.0", settings=SETTINGS))
+
+    removed = remove_garbage(folder, found)
+
+    assert {item.path.split("/")[0] for item in found} == {"tables", "volumes", "receipts"}
+    assert removed == []
+    assert whole(folder) == whole(built.folder)
+
+
+def test_removing_and_building_do_not_overlap(tmp_path: Path) -> None:
+    entered = threading.Event()
+
+    def work() -> None:
+        with temporary_folder(tmp_path):
+            entered.set()
+
+    worker = threading.Thread(target=work)
+    with alone(tmp_path):
+        worker.start()
+        too_early = entered.wait(0.3)
+    worker.join()
+
+    assert not too_early
+    assert entered.is_set()
+    with temporary_folder(tmp_path), pytest.raises(UsageError, match="somebody builds in"), alone(tmp_path):
+        pass
+    with alone(tmp_path), pytest.raises(UsageError, match="somebody builds in"), alone(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_command_lists_and_removes(folder: Path) -> None:
