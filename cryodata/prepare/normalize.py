@@ -65,7 +65,11 @@ def percentile_of(values: npt.NDArray[np.float32], percent: float) -> float:
 
 
 def pieces(values: npt.NDArray[np.float32]) -> Iterator[npt.NDArray[np.float32]]:
-    """All values, flat, so many at a time that what is computed of them stays in the caches."""
+    """All values, so many at a time that what is computed of them stays in the caches; what is written into them is
+    written into the array, planes of it where its values do not lie in a row."""
+    if values.ndim > 1 and not values.flags.c_contiguous:
+        yield from values
+        return
     flat = values.reshape(-1)
     for first in range(0, len(flat), PIECE):
         yield flat[first : first + PIECE]

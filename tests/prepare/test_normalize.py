@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cryodata.errors import RejectedError
-from cryodata.prepare.normalize import normalize_published, percentile_above_0
+from cryodata.prepare.normalize import normalize_published, normalize_released, percentile_above_0
 
 
 def test_only_positive_voxels_set_the_scale() -> None:
@@ -30,6 +30,21 @@ def test_the_percentile_is_numpys_in_float64(count: int) -> None:
     assert percentile_above_0(values, len(values), 95) == pytest.approx(
         np.percentile(values.astype(np.float64), 95), rel=1e-12
     )
+
+
+@pytest.mark.parametrize(
+    "lying", [np.asfortranarray, lambda values: values[:, ::-1], lambda values: values[::2, :, 1:]]
+)
+@pytest.mark.parametrize("normalize", [normalize_published, normalize_released])
+def test_values_that_do_not_lie_in_a_row_are_scaled_too(normalize: Any, lying: Any) -> None:
+    values = lying(np.random.Generator(np.random.PCG64(1)).normal(size=(6, 5, 4)).astype(np.float32))
+    expected, percentile = normalize(np.ascontiguousarray(values).copy())
+
+    found, divisor = normalize(values)
+
+    assert not values.flags.c_contiguous
+    assert divisor == percentile
+    assert np.array_equal(found, expected)
 
 
 def test_a_map_without_a_positive_voxel_is_refused() -> None:
