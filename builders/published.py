@@ -129,7 +129,7 @@ def _placed(
 def _read_density(source: Source, max_voxels: int) -> Volume:
     path = Path(source.path)
     header = _header(path, max_voxels)
-    volume = source.volume or read_volume(path, header)
+    volume = source.held.pop() if source.held else read_volume(path, header)
     low, high = float(volume.data.min()), float(volume.data.max())
     if not (math.isfinite(low) and math.isfinite(high)):
         raise RejectedError("not_finite", f"{path.name}: voxels are NaN or infinite; expected numbers")

@@ -19,7 +19,7 @@ from tests.builder_contract import BuilderContract
 
 class TestSimulated(BuilderContract):
     name = "simulated"
-    settings = ("maps=2", "residues=40")
+    settings = ("maps=2", "residues=40", "voxel_size=0.9")  # of a finer grid: what is resampled takes its memory
 
 
 class TestCryo2Struct(BuilderContract):

@@ -12,6 +12,7 @@ from cryodata.build.builder import Builder
 from cryodata.core.entry import Entry, Source
 from cryodata.core.layout import FORMAT_VERSION, canonical_json
 from cryodata.core.parameters import shaping
+from cryodata.core.volume import Volume
 from cryodata.errors import RejectedError
 from cryodata.formats.mrc import TRAILING_BYTES, map_digest, read_hashed
 from cryodata.formats.mrc_header import MapHeader, read_header
@@ -52,7 +53,7 @@ def identify(
     """
     sources: dict[str, Source] = {}
     for role, source in entry.sources.items():
-        path, volume = Path(source.path), None
+        path, held = Path(source.path), list[Volume]()
         try:
             if source.sha256:  # hashed as it came
                 digest, size = source.sha256, source.size
@@ -62,11 +63,12 @@ def identify(
                 digest, size = model_digest(path)
             elif reading and role == "map":
                 volume, digest, size = read_hashed(path, read_header(path))
+                held.append(volume)
             else:
                 digest, size = map_digest(path, read_header(path))
         except RejectedError as error:
             return entry, error
-        sources[role] = Source(source.path, digest, size, volume)
+        sources[role] = Source(source.path, digest, size, held)
     identified = replace(entry, sources=sources)
     return identified, covered_by(identified, job, builder)
 

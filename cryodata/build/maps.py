@@ -33,7 +33,7 @@ def read_map(source: Source, max_voxels: int, spacing: float) -> tuple[Volume, M
         raise RejectedError("too_large", f"{path.name}: {size} voxels at {spacing:g} A; at most {max_voxels:,}")
     if min(shape) < 1:
         raise RejectedError("unreadable_map", f"{path.name}: smaller than one voxel of {spacing:g} A")
-    return source.volume or read_volume(path, header), header
+    return source.held.pop() if source.held else read_volume(path, header), header
 
 
 def checked_moments(volume: Volume, header: MapHeader) -> Moments:

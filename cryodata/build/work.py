@@ -28,7 +28,7 @@ from cryodata.formats.tables import points_table, subgrids_table
 from cryodata.formats.volumes import folder_files, write_volume
 from cryodata.prepare.labels import LOST, OUTSIDE, WRITTEN, class_values
 from cryodata.prepare.statistics import subgrid_statistics
-from cryodata.prepare.validate import check_sample
+from cryodata.prepare.validate import check_sample, density_faults
 
 DTYPE = "float16"
 "how density is stored where a builder has no setting `density`; measured in benchmarks/formats"
@@ -100,11 +100,12 @@ def _work_on(entry: Entry, job: Job) -> Outcome:
         if short:
             return too_large(entry.entry_id, needs, job.memory)
         sample = _guarded(builder.make, identified, job.recipe, job.parameters)
-        identified = _without_volumes(identified)
+        _let_go(identified)
         if isinstance(covered, RejectedError):
             raise covered  # in a part of a file, or a file, that the builder did not need
         schema = builder.schema(job.recipe, job.parameters)
         _guarded(check_sample, sample, schema)
+        sample = _guarded(_as_stored, sample, schema, job.parameters.get("density", DTYPE))
     except RejectedError as error:
         if digest:
             with temporary_folder(folder) as temporary:
@@ -118,9 +119,10 @@ def _work_on(entry: Entry, job: Job) -> Outcome:
     return _outcome(entry, receipt, False, began)
 
 
-def _without_volumes(entry: Entry) -> Entry:
-    """The entry without the maps that were read, whose memory others need now."""
-    return replace(entry, sources={role: replace(source, volume=None) for role, source in entry.sources.items()})
+def _let_go(entry: Entry) -> None:
+    """Forget the maps that were read and that the builder did not take: others need their memory now."""
+    for source in entry.sources.values():
+        source.held.clear()
 
 
 def too_large(entry_id: str, needs: int, memory: int) -> Outcome:
@@ -160,6 +162,18 @@ def _guarded(call: Callable[..., Any], *arguments: Any) -> Any:
         raise _TransientError("crashed", f"the builder failed on it ({found})") from error
 
 
+def _as_stored(sample: Sample, schema: Schema, dtype: str) -> Sample:
+    """The sample with its density in the type in which it is stored. ValueError where that can't hold its values."""
+    if sample.density.data.dtype == dtype:
+        return sample
+    with np.errstate(over="ignore"):
+        stored = sample.density.data.astype(dtype)
+    faults = list(density_faults(stored, schema))
+    if faults:
+        raise ValueError(f"as {dtype} its {faults[0]}; a builder whose values need it stores float32")
+    return replace(sample, density=replace(sample.density, data=stored))
+
+
 def _store(
     sample: Sample,
     entry: Entry,
@@ -169,9 +183,8 @@ def _store(
     digest: str,
     covered: Mapping[str, Any],
 ) -> Receipt:
-    folder, dtype = Path(job.folder), job.parameters.get("density", DTYPE)
+    folder, stored = Path(job.folder), sample.density
     labels = sample.labels if job.parameters.get("label_volumes", True) else {}
-    stored = replace(sample.density, data=sample.density.data.astype(dtype, copy=False))
     write_volume(temporary / "volume", stored, labels, schema, covered)
     files = folder_files(temporary / "volume")
     name = tree_digest(files)

@@ -46,8 +46,8 @@ class Source:
     size: int = 0
     "number of decompressed bytes; 0 until the file was read"
 
-    volume: Volume | None = field(default=None, compare=False, repr=False)
-    "the map itself, where it was read while it was hashed"
+    held: list[Volume] = field(default_factory=list, compare=False, repr=False)
+    "the map itself, where it was read while it was hashed: for one who takes it out, and may overwrite it then"
 
     urls: tuple[tuple[str, ...], ...] = ()
     "where the file is fetched from: addresses that hold the same file, for each alternative in order of preference"

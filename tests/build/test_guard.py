@@ -22,6 +22,12 @@ from cryodata_builders.cryo2struct import Cryo2Struct
 class Mine(Cryo2Struct):
     name = "mine"
 
+    def schema(self, recipe, parameters):
+        schema = super().schema(recipe, parameters)
+        most = 1e5 if os.environ["FAULT"] == "type" else 1.0
+        arrays = [replace(array, maximum=most) if array.role == "density" else array for array in schema.arrays]
+        return replace(schema, arrays=tuple(arrays))
+
     def fetch(self, entry, parameters):
         if os.environ["FAULT"] == "fetch" and entry.entry_id == "A":
             raise KeyError("not there")
@@ -49,6 +55,9 @@ class Mine(Cryo2Struct):
         if fault == "range":
             sample.density.data[...] *= 3
             return sample
+        if fault == "type":  # 100,000 is infinite as float16
+            data = sample.density.data.astype("float32") * 1e5
+            return replace(sample, density=replace(sample.density, data=data))
         if fault == "label":
             return replace(sample, labels={**sample.labels, "atom": sample.labels["atom"][:-1]})
 
@@ -79,6 +88,7 @@ def run(folder: Path, fault: str, workers: int) -> dict[str, Any]:
         ("fact", 0, "crashed", "fact fit is nan; expected a number"),
         ("extra", 0, "crashed", "facts are not those of the schema: surprise"),
         ("range", 0, "crashed", "density is 0 to 3; expected 0 to 1"),
+        ("type", 0, "crashed", "as float16 its density is 0 to inf; expected 0 to 100000"),
         ("label", 0, "crashed", "label atom is uint8 "),
         ("kill", 2, "crashed", "its process died 2 times: it was ended by signal 9 (Killed"),
     ],
