@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from cryodata.core.schema import LABEL_COLUMNS
 from cryodata.errors import DatasetError
+from cryodata.formats.decoded_size import check_decoded
 from cryodata.formats.tables import ATOMS, FIRST_ATOMS, SUBGRIDS, check_schema, opened_table, vectors
 
 LABELLING = [*LABEL_COLUMNS, "state", "state_ca", "q_score", "xyz", "voxel_zyx"]
@@ -36,7 +38,13 @@ def iterate_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator
     """Row groups of a Parquet file one by one. Raises DatasetError if it is damaged."""
     with opened_table(path) as file:
         for group in range(file.num_row_groups):
-            yield file.read_row_group(group, columns=list(columns) if columns is not None else None)
+            yield _decoded(path, file, group, columns)
+
+
+def _decoded(path: Path, file: pq.ParquetFile, group: int, columns: Sequence[str] | None = None) -> pa.Table:
+    """A row group, once it is known to take no more memory than one can. ValueError if not."""
+    check_decoded(path, file, [group], columns)
+    return file.read_row_group(group, columns=list(columns) if columns is not None else None)
 
 
 def iterate_subgrids(path: Path) -> Iterator[pa.Table]:
@@ -92,13 +100,13 @@ def _groups(path: Path) -> list[tuple[int, int, int]]:
 def read_group(path: Path, group: int, columns: Sequence[str]) -> pa.Table:
     """Some columns of one row group. Raises DatasetError if it is damaged."""
     with opened_table(path) as file:
-        return file.read_row_group(group, columns=list(columns))
+        return _decoded(path, file, group, columns)
 
 
 def read_points(path: Path, group: int) -> pa.Table:
     """Atoms of one volume: a row group of an atoms file. DatasetError if it is damaged or has gaps."""
     with opened_table(path) as file:
-        table = file.read_row_group(group)
+        table = _decoded(path, file, group)
     if table.schema.remove_metadata() == FIRST_ATOMS:
         table = _as_now(_complete(path, table, FIRST_ATOMS))
     return _complete(path, table, ATOMS)
@@ -126,7 +134,7 @@ def labelled_columns(path: Path | None, group: int) -> dict[str, npt.NDArray[Any
     else:
         with opened_table(path) as file:
             known = file.schema_arrow.remove_metadata() == ATOMS
-            table = file.read_row_group(group, columns=LABELLING) if known else None
+            table = _decoded(path, file, group, LABELLING) if known else None
         table = read_points(path, group) if table is None else _without_gaps(path, table)
     states = {name: table[name].to_numpy() for name in ("state", "state_ca", "secondary", "q_score")}
     taken = (states["state"] != NO_LABEL) | (states["state_ca"] != NO_LABEL)

@@ -20,6 +20,7 @@ from cryodata.core.layout import FileDigest
 from cryodata.core.schema import Schema
 from cryodata.core.splits import SCHEMES
 from cryodata.errors import DatasetError
+from cryodata.formats.decoded_size import check_decoded
 
 _ZYX = pa.list_(pa.field("element", pa.int32(), nullable=False), 3)
 _XYZ = pa.list_(pa.field("element", pa.float64(), nullable=False), 3)
@@ -214,10 +215,12 @@ def write_groups(path: Path, schema: pa.Schema, groups: Iterable[pa.Table]) -> i
 
 
 def read_table(path: Path, schema: pa.Schema | None = None, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read a Parquet file. Raises DatasetError if it is missing, damaged or has other columns than `schema`."""
+    """Read a Parquet file. Raises DatasetError if it is missing, damaged, has other columns than `schema`, or would
+    take too much memory."""
     with opened_table(path) as file:
         if file.metadata.num_rows > MAX_ROWS:
             raise DatasetError(f"{path.parent.name}/{path.name}: {file.metadata.num_rows:,} rows; {MAX_ROWS:,} at most")
+        check_decoded(path, file, range(file.num_row_groups), columns)
         table = file.read(columns=list(columns) if columns is not None else None)
     if schema is not None:
         check_schema(path, table.schema, schema)
