@@ -19,9 +19,8 @@ TYPES = {
     ".parquet": "application/vnd.apache.parquet",
     ".md": "text/markdown; charset=utf-8",
     ".cff": "text/plain; charset=utf-8",
-    ".html": "text/html; charset=utf-8",
 }
-"what browsers are told; anything else is bytes"
+"what browsers are told; anything else is bytes: a page that a dataset brings along is shown by no browser"
 
 
 def published_file(root: Path, parts: Sequence[str]) -> Path | None:

@@ -33,6 +33,11 @@ CORS = {
     "Cross-Origin-Resource-Policy": "cross-origin",
 }
 
+NO_GUESSING = {"X-Content-Type-Options": "nosniff"}
+"a browser takes what it is told: bytes that look like a page are none"
+
+PAGE = "text/html; charset=utf-8"
+
 PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
     "Access-Control-Allow-Headers": "Range, If-Range, If-None-Match, Cache-Control, Content-Type",
@@ -96,7 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             page = pages.page(self.server.root, self._base(), parts)
             if page is not None:
-                self._send(200, page, {"Content-Type": TYPES[".html"], "Cache-Control": "no-cache"})
+                self._send(200, page, {"Content-Type": PAGE, "Cache-Control": "no-cache"})
                 return
             file = published_file(self.server.root, parts)
             if file is None or not self._send_file(file):
@@ -181,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _head(self, status: int, headers: Mapping[str, str], length: int | None) -> None:
         self.send_response(status)
-        for name, value in {**CORS, **headers}.items():
+        for name, value in {**CORS, **NO_GUESSING, **headers}.items():
             self.send_header(name, value)
         if length is not None and status != 204:
             self.send_header("Content-Length", str(length))

@@ -53,6 +53,18 @@ def test_what_a_client_has_is_not_sent_again_and_a_part_of_another_file_never(
     assert client.ask(path, Range="bytes=0-3", If_Range='"other"')[1] == raw
 
 
+@pytest.mark.parametrize("name", ["page.html", "page.svg", "page"])
+def test_a_page_that_a_dataset_brings_along_is_shown_by_no_browser(client: Client, root: Path, name: str) -> None:
+    (root / "simulated/volumes" / name).write_text("<html><script>alert(1)</script></html>", encoding="utf-8")
+
+    found, _ = client.ask(f"/simulated/volumes/{name}")
+    own, _ = client.ask("/simulated/")
+
+    assert (found.status, found.headers["Content-Type"]) == (200, "application/octet-stream")
+    assert found.headers["X-Content-Type-Options"] == "nosniff"
+    assert own.headers["Content-Type"] == "text/html; charset=utf-8"
+
+
 def test_pages_of_any_origin_may_read(client: Client, simulated: Report) -> None:
     path, _ = entries(simulated)
     asked = {"Origin": "https://viewer.example", "Access_Control_Request_Method": "GET"}
