@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -66,11 +66,13 @@ class Finished:
     "what each scheme of splits lets through, as the card tells it"
 
 
-def gather(accepted: Iterable[tuple[Entry, Receipt]], rejected: Iterable[Rejection]) -> Finished:
-    """Sort, and refuse an entry whose map and model are those of an earlier id."""
-    first_of: dict[tuple[str, ...], str] = {}
-    kept, refused = [], list(rejected)
-    for entry, receipt in sorted(accepted, key=lambda pair: pair[0].entry_id):
+def gather(
+    accepted: Iterable[tuple[Entry, Receipt]], rejected: Iterable[Rejection], before: Container[str] = ()
+) -> Finished:
+    """Sort, and refuse an entry whose map and model are those of an earlier id. before: entries of the parent version,
+    earlier than any new one: what was held out stays so, under its id."""
+    first_of, kept, refused = dict[tuple[str, ...], str](), [], list(rejected)
+    for entry, receipt in sorted(accepted, key=lambda pair: (pair[0].entry_id not in before, pair[0].entry_id)):
         content = tuple(item["sha256"] for item in receipt.content["sources"] if is_content(item["role"]))
         first = first_of.setdefault(content, entry.entry_id)
         if first == entry.entry_id:
@@ -78,6 +80,7 @@ def gather(accepted: Iterable[tuple[Entry, Receipt]], rejected: Iterable[Rejecti
         else:
             message = f"map and model are those of {first}, byte for byte after decompression"
             refused.append(Rejection(entry.entry_id, "duplicate_entry", message))
+    kept.sort(key=lambda pair: pair[0].entry_id)
     return Finished(kept, sorted(refused, key=lambda item: item.entry_id))
 
 

@@ -40,6 +40,7 @@ def read_source_folder(folder: Path, reserved: Iterable[str] = ()) -> list[Entry
     rows = _read_rows(path)
     faults: list[str] = []
     entries: dict[str, tuple[int, Entry]] = {}
+    archive: dict[str, tuple[int, str]] = {}
     columns = list(rows[0][1]) if rows else []
     taken = {name.casefold() for name in reserved}
     meant = [
@@ -62,6 +63,9 @@ def read_source_folder(folder: Path, reserved: Iterable[str] = ()) -> list[Entry
             entry = _entry(folder, row)
         except ValueError as error:
             found = found or str(error)
+        there, written = archive.setdefault(row.get("emdb_id", "").casefold(), (line, row.get("emdb_id", "")))
+        if found is None and written != row.get("emdb_id", ""):  # else they were two units, and might be divided
+            found = f"emdb_id is '{row['emdb_id'][:80]}'; line {there} writes it '{written[:80]}': write it in one way"
         if found is not None:
             faults.append(f"line {line}, entry '{entry_id[:80]}': {found}")
         else:

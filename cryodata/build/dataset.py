@@ -24,7 +24,7 @@ from cryodata.build.work import UNFINISHED, Outcome
 from cryodata.build.workspace import remove_stale, temporary_folder
 from cryodata.core.entry import Entry, Rejection
 from cryodata.core.leakage import Leakage
-from cryodata.core.splits import SCHEMES, assign
+from cryodata.core.splits import DEFAULT_SCHEME, SCHEMES, assign
 from cryodata.errors import CryodataError, UsageError
 from cryodata.formats.latest import point_latest
 from cryodata.formats.manifest import Manifest
@@ -81,7 +81,8 @@ def build(request: Request, observe: Observe = lambda total, outcome: None, say:
         _check_finished(outcomes)
         if not request.keep_raw:
             discard_models(known.admitted, {key for key, outcome in outcomes.items() if outcome.digest})
-        finished = gather(*_collect(folder, known.admitted, outcomes, known.refused))
+        before = known.units.get(DEFAULT_SCHEME, {})
+        finished = gather(*_collect(folder, known.admitted, outcomes, known.refused), before)
         splits, leakage = _splits(known, finished, request, temporary, say)
         finished = replace(finished, leakage=leakage)
         manifest, created = write_version(job, builder, folder.name, version, finished, known.parent, splits, temporary)

@@ -80,9 +80,13 @@ def fixed_splits(entries: Sequence[Entry], listed: Mapping[str, str], parent: Ma
     """Units whose split stands, whatever the scheme would say: by a list, by the source, by the parent version, in this
     order. Raises as `assign` does."""
     by_unit = {**parent, **_wishes(entries, listed)}
-    # an entry may have had no archive id in the parent
-    found = {entry.unit: by_unit.get(entry.unit) or by_unit.get(entry.entry_id, "") for entry in entries}
-    return {unit: split for unit, split in found.items() if split}
+    found: dict[str, str] = {}
+    for entry in entries:
+        # it may have had no archive id in the parent
+        split = by_unit.get(entry.unit) or by_unit.get(entry.entry_id, "")
+        if split and found.setdefault(entry.unit, split) != split:
+            found[entry.unit] = UNASSIGNED  # one archive id now, and two splits before
+    return found
 
 
 def _wishes(entries: Iterable[Entry], listed: Mapping[str, str]) -> dict[str, str]:

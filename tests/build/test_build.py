@@ -155,6 +155,26 @@ def test_the_same_map_and_model_under_two_ids_is_a_duplicate(tmp_path: Path, sim
     ]
 
 
+def test_a_map_that_comes_again_under_an_earlier_id_stays_in_the_split_that_it_had(
+    tmp_path: Path, simulated: Report
+) -> None:
+    """New archive ids may sort before old ones: EMD-10000 before EMD-9000."""
+    settings = ("max_resolution=none",)
+    old = source_folder(
+        simulated, tmp_path / "s", ["B,{map1},{model1},test", "C,{map2},{model2},"], "entry_id,map,model,split"
+    )
+    build(Request("cryo2struct", tmp_path, old, settings=settings))
+    new = source_folder(simulated, tmp_path / "s", ["A,{map1},{model1}", "B,{map1},{model1}", "C,{map2},{model2}"])
+
+    report = build(Request("cryo2struct", tmp_path, new, version="0.2.0", settings=settings))
+
+    rows = read_table(report.folder / report.manifest.tables / "entries.parquet").to_pylist()
+    assert [(row["entry_id"], row["split_resolution"]) for row in rows if row["entry_id"] != "C"] == [("B", "test")]
+    assert [(item.entry_id, item.message) for item in report.rejected] == [
+        ("A", "map and model are those of B, byte for byte after decompression")
+    ]
+
+
 def test_a_model_beside_its_map_is_rejected_and_the_reason_told(tmp_path: Path, simulated: Report) -> None:
     folder = source_folder(simulated, tmp_path / "s", ["A,{map1},{model2}", "B,{map2},{model2}"])
 

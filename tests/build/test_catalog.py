@@ -181,6 +181,15 @@ def test_an_id_is_unique_without_regard_to_case(tmp_path: Path, first: str, seco
     assert refusal(folder) == f"line 4, entry '{second}': the id is already on line 2 (case does not count)"
 
 
+def test_an_archive_id_is_written_in_one_way(tmp_path: Path) -> None:
+    """Else its entries were two units, and one could be trained on while the other is held out."""
+    folder = write_list(
+        tmp_path, "entry_id,emdb_id,map\nA,EMD-1,a.map\nB,EMD-1,b.map\nC,emd-1,c.map\nD,,d.map\nE,,e.map\n"
+    )
+
+    assert refusal(folder) == ("line 4, entry 'C': emdb_id is 'emd-1'; line 2 writes it 'EMD-1': write it in one way")
+
+
 def test_every_fault_of_a_list_is_named(tmp_path: Path) -> None:
     folder = write_list(tmp_path, HEADER + "A,a.map,,x\nB,b.map,,3\n../C,c.map,,3\nb,d.map,,3\n")
 

@@ -37,6 +37,15 @@ def test_another_seed_gives_another_split() -> None:
     assert assign(entries(200), seed=1) != assign(entries(200), seed=0)
 
 
+def test_entries_of_two_splits_that_get_one_archive_id_are_in_neither() -> None:
+    entries = [Entry("A", emdb_id="EMD-7"), Entry("B", emdb_id="EMD-7"), Entry("C", emdb_id="EMD-8"), Entry("D")]
+    before = {"A": "train", "B": "validation", "C": "test", "D": "validation"}
+
+    found = assign(entries, parent=before)["resolution"]
+
+    assert found == {"A": "unassigned", "B": "unassigned", "C": "test", "D": "validation"}
+
+
 def test_a_listed_split_wins_over_the_entry_and_the_entry_over_the_parent() -> None:
     entry = Entry("A", split="test")
 
