@@ -18,6 +18,7 @@ from cryodata.formats.bucket import PART, Bucket, Creation, Mark, Pieces, digest
 from cryodata.formats.cache import Fill
 from cryodata.formats.latest import LATEST, latest_bytes, named_version, point_latest
 from cryodata.formats.manifest import MAX_MANIFEST_BYTES, read_manifest
+from cryodata.formats.naming import named_once
 from cryodata.formats.partial import remove_note
 from cryodata.formats.places import is_remote, place_of
 from cryodata.formats.tables import file_digest
@@ -108,17 +109,11 @@ class LocalTarget:
             made.unlink(missing_ok=True)
 
     def create(self, path: str, raw: bytes) -> Creation:
-        """A link to a finished file: it fails if the name is taken, and never shows half a file."""
+        """A name for a finished file, unless it is taken."""
         made, target = self.temporary / secrets.token_hex(8), self.folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         made.write_bytes(raw)
-        try:
-            os.link(made, target)
-        except FileExistsError:
-            return Creation.THERE
-        finally:
-            made.unlink()
-        return Creation.MADE
+        return Creation.MADE if named_once(made, target) else Creation.THERE
 
     def read(self, path: str) -> bytes | None:
         """A small file."""

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from cryodata.errors import CryodataError, DatasetError, UsageError
 from cryodata.formats.locks import is_at, locked, unlink_unlocked
+from cryodata.formats.naming import named_once
 
 DEFAULT_FOLDER = "~/.cache/cryodata/.objects"
 "no dataset can have this name"
@@ -162,12 +163,7 @@ class Cache:
             )
         draft = self.folder / f"{MARKER}.{os.getpid()}-{secrets.token_hex(4)}"
         draft.write_bytes(TAG)
-        try:
-            os.link(draft, marker)
-        except FileExistsError:  # another process was faster
-            pass
-        finally:
-            draft.unlink()
+        named_once(draft, marker)  # unless another process was faster
 
     def _make_room(self, name: str, size: int, file: int) -> None:
         """Delete objects, those used least recently first, until one of this size fits; `file` takes the room."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from cryodata.core.layout import (
 from cryodata.core.schema import Schema
 from cryodata.core.subgrids import SubgridGrid
 from cryodata.errors import DatasetError, UsageError
+from cryodata.formats.naming import named_once
 
 MAX_MANIFEST_BYTES = 1 << 20
 "a manifest is under 100 kB; more is not read"
@@ -147,14 +147,10 @@ def create_manifest(folder: Path, manifest: Manifest, temporary: Path) -> bool:
     target = folder / manifest_path(manifest.version)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary.write_bytes(manifest.to_bytes())
-    try:
-        os.link(temporary, target)  # fails if the target exists, and never shows half a file
-    except FileExistsError:
-        check_free(folder, manifest)
-        return False
-    finally:
-        temporary.unlink()
-    return True
+    if named_once(temporary, target):
+        return True
+    check_free(folder, manifest)
+    return False
 
 
 def check_free(folder: Path, manifest: Manifest) -> None:
