@@ -95,7 +95,7 @@ class _Run:
         self.stream = train_stream(opened, config)
         self.judging = validation_stream(opened, config)
         if not len(self.stream):
-            raise UsageError(f"batch_size is {config.batch_size}; the split has fewer sub-grids, so there is no batch")
+            raise UsageError(f"the split '{config.train_split}' has no sub-grids to train on")
         self.each = len(self.stream)
         self.steps = config.steps or config.epochs * self.each
         self.learner = Learner(config, self.card.spec, heads, group, (self.steps, self.each))

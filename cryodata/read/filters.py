@@ -34,11 +34,24 @@ def as_expression(condition: Any) -> Any:
     try:
         if isinstance(condition, str):
             raise ValueError("text is never evaluated")
+        _check_conditions(condition)
         return pq.filters_to_expression(condition)
     except (ValueError, TypeError, pa.ArrowException) as error:
         raise UsageError(
             f"filter={condition!r}: {error}; expected a pyarrow expression or a list such as [('n_ca_core', '>', 0)]"
         ) from None
+
+
+def _check_conditions(condition: Any) -> None:
+    """ValueError for what pyarrow would misread: text for a list of values is taken letter by letter, and fits none."""
+    if not isinstance(condition, list | tuple):
+        raise ValueError("conditions stand in a list")
+    for item in condition:
+        for one in item if isinstance(item, list) else [item]:  # a list of lists: one of them must hold
+            if not isinstance(one, tuple) or len(one) != 3:
+                raise ValueError(f"a condition is (column, operator, value), found {one!r}")
+            if one[1] in ("in", "not in") and isinstance(one[2], str | bytes):
+                raise ValueError(f"'{one[1]}' takes a list of values, found {one[2]!r}")
 
 
 def keep(table: pa.Table, expression: Any) -> pa.Table:

@@ -15,7 +15,7 @@ from cryodata.read import hf
 from cryodata.read.arrow_table import arrow_file
 from cryodata.read.decode import ATOMS_OF_ENTRY, Volumes, volumes_of
 from cryodata.read.hf_examples import ROUNDS, STREAMS
-from cryodata.read.plan import StreamPlan
+from cryodata.read.plan import StreamPlan, check_whole
 from cryodata.read.selection import (
     Selection,
     checked_selection,
@@ -107,6 +107,10 @@ class Keyed:
     def plan(self, source: SubgridSource) -> StreamPlan:
         """The order: shuffled if there is a seed; every sub-grid exactly once."""
         streams, size = self.streams, self.batch_size
+        if isinstance(self.seed, bool):  # False is 0, which would shuffle
+            raise UsageError(f"shuffle={self.seed}; expected the seed of a shuffle, a whole number, or None for none")
+        if size is not None:
+            check_whole("batch_size", size)
         if self.seed is None:
             if streams not in (None, 1):
                 raise UsageError(f"streams={streams} without shuffle=: the order of the table is one stream")

@@ -50,11 +50,15 @@ class StreamPlan:
     def __post_init__(self) -> None:
         for name in ("seed", "batch_size", "streams", "pool_volumes"):
             check_whole(name, getattr(self, name))
+        if not isinstance(self.shuffle, bool):  # a seed here is meant for seed=, and 0 would mean the opposite
+            raise UsageError(f"shuffle={self.shuffle!r}; expected True or False")
         if not isinstance(self.sampling.rotate, bool) and self.sampling.rotate != "so3":  # 1 is in ROTATE, but not True
             raise UsageError(f"rotate={self.sampling.rotate!r}; expected one of {', '.join(map(repr, ROTATE))}")
         if self.remainder not in REMAINDERS:
             raise UsageError(f"remainder='{self.remainder}'; expected one of {', '.join(REMAINDERS)}")
-        if self.streams < 1 or self.batch_size < 1 or self.batch_size % self.streams:
+        if self.batch_size < 1:
+            raise UsageError(f"batch_size={self.batch_size}; expected 1 or more")
+        if self.streams < 1 or self.batch_size % self.streams:
             fitting = [n for n in range(1, min(self.batch_size, 64) + 1) if self.batch_size % n == 0]
             raise UsageError(
                 f"batch_size={self.batch_size} is not a multiple of streams={self.streams}; streams may be {fitting}"

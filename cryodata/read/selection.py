@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,13 @@ from cryodata.prepare.rules import LabelRule
 from cryodata.read.columns import array_columns, check_volumes_fit
 from cryodata.read.decode import ATOMS_OF_ENTRY, VersionKey, Volumes, volumes_of
 from cryodata.read.filters import as_expression, keep, kept_subgrids
+from cryodata.read.plan import check_whole
 from cryodata.read.sources import SUBGRID_IDS, ExampleSource, RowSource, SubgridSource, VolumeSource
 
 CONFIGS = ("subgrids", "volumes", "entries", "atoms")
+
+MAX_BOX = 1024
+"voxels a side: its cube are the 2^30 voxels that a map may have (max_voxels of cryo2struct)"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,9 +59,21 @@ def volumes_of_split(
     """Rows of the entries table that a split holds, sorted by entry id; UsageError for a split that is not there."""
     scheme, names = split_names(opened, scheme)
     if split not in names:
-        raise UsageError(f"no split '{split}' of the scheme '{scheme}'; found: {', '.join(names)}")
+        known = ", ".join(names)
+        raise UsageError(f"no split '{split}' of the scheme '{scheme}'; found: {known}{_meant(split, names)}")
     column = volumes_of(selection.key).entries[f"split_{scheme}"].to_pylist()
     return np.flatnonzero(np.asarray(column, dtype=np.str_) == split).astype(np.int32)
+
+
+def _meant(split: str, names: Sequence[str]) -> str:
+    """What a name that is no split may have been meant for."""
+    if set(split) & set("[+"):  # as `datasets` writes parts and sums, of rows: two parts would share a map
+        return (
+            "; for a part of one: .take(n), .skip(n), or whole maps by filter=[('entry_id', 'in', [...])]; "
+            "for several: datasets.concatenate_datasets"
+        )
+    close = [name for name in names if split and name.startswith(split)] or get_close_matches(split, names, n=1)
+    return f"; did you mean '{close[0]}'?" if close else ""
 
 
 def checked_selection(
@@ -73,11 +90,7 @@ def checked_selection(
     if config not in CONFIGS:
         raise UsageError(f"no config '{config}'; found: {', '.join(CONFIGS)}")
     rule = str(LabelRule.parse(rule))
-    box, core = manifest.box if box is None else box, manifest.core if core is None else core
-    try:
-        SubgridGrid.uniform((1, 1, 1), box, core)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
+    box, core = _checked_box(manifest.box if box is None else box, manifest.core if core is None else core)
     if filter is not None and config == "subgrids" and (box, core) != (manifest.box, manifest.core):
         raise UsageError(f"filter= looks at the table of sub-grids, which has box {manifest.box}, core {manifest.core}")
     key = VersionKey(opened.root, manifest.name, manifest.version, opened.sha256)
@@ -90,6 +103,18 @@ def checked_selection(
     if expression is not None and config == "atoms":
         keep(ATOMS_OF_ENTRY.empty_table(), expression)  # an unknown column is refused now, not when rows are read
     return Selection(config, key, box, core, rule, chosen, expression)
+
+
+def _checked_box(box: int, core: int) -> tuple[int, int]:
+    for name, value in (("box", box), ("core", core)):
+        check_whole(name, value)
+    if box > MAX_BOX:
+        raise UsageError(f"box={box}; expected {MAX_BOX:,} at most, as in the largest map that is built")
+    try:
+        SubgridGrid.uniform((1, 1, 1), box, core)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return int(box), int(core)
 
 
 def _columns(store: Volumes, config: str, rule: str) -> tuple[str, ...]:

@@ -59,6 +59,7 @@ class BatchReader:
         if not 0 <= rank < world_size:
             raise UsageError(f"rank={rank}; expected 0 to {world_size - 1}")
         reader = cls(plan, [c for c in range(plan.streams) if c * world_size // plan.streams == rank])
+        reader.check_whole_batch()
         reader.check_last_batch(world_size)
         return reader
 
@@ -233,6 +234,16 @@ class BatchReader:
     def _lengths(self) -> list[int]:
         order = self.order(0)  # lengths of streams do not depend on the epoch
         return [order.length(stream) for stream in range(self.plan.streams)]
+
+    def check_whole_batch(self) -> None:
+        """With `drop`, what is there must make a batch: a training loop over none would end at once and say nothing."""
+        found = int(self.counts.sum())
+        if found and not len(self):
+            plan = self.plan
+            raise UsageError(
+                f"batch_size={plan.batch_size}: {found:,} sub-grids, dealt to {plan.streams} streams, make no whole "
+                "batch; use a smaller batch_size or remainder='keep'"
+            )
 
     def check_last_batch(self, world_size: int) -> None:
         """With `keep`, every rank must have a sample in the last batch: a rank without one would hang the others."""

@@ -94,7 +94,7 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
         pool = streams if pool_volumes is None else pool_volumes
         plan = StreamPlan(source, batch_size, seed, shuffle, streams, pool, remainder, sampling)
         self._reader = BatchReader.of_rank(plan, rank, world_size)
-        self._device = None if device is None or torch.device(device).type == "cpu" else torch.device(device)
+        self._device = _checked_device(device)
         # epoch, first batch, how often they were set, and the pass of a loader that came to the end from there: shared,
         # as workers that live on are to hear of set_epoch
         self._begin = torch.zeros(4, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
@@ -215,6 +215,17 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._begin.share_memory_()  # a copy of shared memory is not shared itself
+
+
+def _checked_device(device: str | torch.device | None) -> torch.device | None:
+    """None for the CPU. UsageError for a device that PyTorch does not know or has not."""
+    try:
+        found = torch.device("cpu" if device is None else device)
+    except (RuntimeError, TypeError):
+        raise UsageError(f"device={device!r}; expected one that PyTorch knows, such as 'cuda' or 'cuda:1'") from None
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError(f"device={str(device)!r}: PyTorch {torch.__version__} finds no GPU; leave it out for the CPU")
+    return None if found.type == "cpu" else found
 
 
 def _distributed() -> tuple[int, int]:

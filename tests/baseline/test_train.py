@@ -95,7 +95,8 @@ def test_a_checkpoint_that_is_none_is_named(simulated: Report, small: TrainConfi
     ("changes", "message"),
     [
         pytest.param({"heads": "atom,water"}, "has labels atom, amino, secondary", id="head"),
-        pytest.param({"batch_size": 4000}, "fewer sub-grids, so there is no batch", id="batch"),
+        pytest.param({"batch_size": 4000}, r"batch_size=4000: .* make no whole batch", id="batch"),
+        pytest.param({"train_split": "test"}, "the split 'test' has no sub-grids to train on", id="empty split"),
         pytest.param({"network": "unetr"}, "box is 16; this network takes multiples of 32", id="box"),
         pytest.param({"train_split": "other"}, "no split 'other'", id="split"),
     ],

@@ -253,6 +253,20 @@ def test_an_empty_split_is_an_empty_stream(stream: Make) -> None:
     assert epoch_of(opened) == []
 
 
+def test_a_batch_larger_than_all_there_is_is_refused(stream: Make, simulated: Report) -> None:
+    count = len(everything(simulated))
+
+    assert len(stream(batch_size=4096)) == 1
+    with pytest.raises(UsageError, match=f"^batch_size=4096: {count:,} sub-grids, dealt to 4 streams, make no whole"):
+        stream(batch_size=4096, remainder="drop")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is there")
+def test_a_device_that_is_not_there_is_refused_before_anything_is_read(stream: Make) -> None:
+    with pytest.raises(UsageError, match=r"^device='cuda': PyTorch .* finds no GPU; leave it out for the CPU$"):
+        stream(device="cuda")
+
+
 def test_a_pickled_stream_serves_the_same(stream: Make) -> None:
     assert epoch_of(pickle.loads(pickle.dumps(stream()))) == epoch_of(stream())
 
@@ -272,6 +286,9 @@ def test_before_the_group_is_there_torchrun_tells_the_rank(stream: Make, monkeyp
         ({"world_size": 2}, "rank=None, world_size=2; expected both, or neither"),
         ({"box": 0}, "core must be 1 to box, found core=20, box=0"),
         ({"pool_volumes": 0}, "pool_volumes=0 is not a multiple of streams=4"),
+        ({"shuffle": 0}, "shuffle=0; expected True or False"),
+        ({"batch_size": 0}, "batch_size=0; expected 1 or more"),
+        ({"device": "gpu"}, "device='gpu'; expected one that PyTorch knows, such as 'cuda' or 'cuda:1'"),
     ],
 )
 def test_what_makes_no_sense_is_refused(stream: Make, change: dict[str, Any], message: str) -> None:

@@ -819,6 +819,19 @@ MISTAKES = [
         "no split 'dev' of the scheme 'resolution'; found: train, validation, test, unassigned",
         id="split",
     ),
+    pytest.param(
+        {"split": "val"},
+        "no split 'val' of the scheme 'resolution'; found: train, validation, test, unassigned; "
+        "did you mean 'validation'?",
+        id="short name of a split",
+    ),
+    pytest.param(
+        {"split": "train[:10%]"},
+        "no split 'train[:10%]' of the scheme 'resolution'; found: train, validation, test, unassigned; for a part of "
+        "one: .take(n), .skip(n), or whole maps by filter=[('entry_id', 'in', [...])]; for several: "
+        "datasets.concatenate_datasets",
+        id="part of a split",
+    ),
     pytest.param({"split_by": "date"}, "no split scheme 'date'; found: id, resolution, sequence", id="scheme"),
     pytest.param(
         {"labels": "ceiling"},
@@ -834,6 +847,18 @@ MISTAKES = [
         id="text as filter",
     ),
     pytest.param(
+        {"filter": [("entry_id", "in", "SIM-00001")]},
+        "filter=[('entry_id', 'in', 'SIM-00001')]: 'in' takes a list of values, found 'SIM-00001'; "
+        "expected a pyarrow expression or a list such as [('n_ca_core', '>', 0)]",
+        id="text for a list of values",
+    ),
+    pytest.param(
+        {"filter": ("n_ca_core", ">", 0)},
+        "filter=('n_ca_core', '>', 0): a condition is (column, operator, value), found 'n_ca_core'; "
+        "expected a pyarrow expression or a list such as [('n_ca_core', '>', 0)]",
+        id="condition without a list",
+    ),
+    pytest.param(
         {"filter": [("n_ca", ">", 0)]},
         f"filter: No match for FieldRef.Name(n_ca) in volume: int32; columns are {ROWS}",
         id="column of filter",
@@ -841,6 +866,17 @@ MISTAKES = [
     pytest.param(
         {"box": 31}, "box - core must be even so that the core is centred, found box=31, core=20", id="odd margin"
     ),
+    pytest.param({"box": 32.0}, "box=32.0; expected a whole number", id="box that is no whole number"),
+    pytest.param(
+        {"box": 2048}, "box=2048; expected 1,024 at most, as in the largest map that is built", id="huge box"
+    ),
+    pytest.param(
+        {"shuffle": False},
+        "shuffle=False; expected the seed of a shuffle, a whole number, or None for none",
+        id="shuffle that is no seed",
+    ),
+    pytest.param({"shuffle": 0, "batch_size": "4"}, "batch_size='4'; expected a whole number", id="size of a batch"),
+    pytest.param({"batch_size": 0}, "batch_size=0; expected 1 or more", id="no batch"),
     pytest.param({"box": 16}, "core must be 1 to box, found core=20, box=16", id="small box"),
     pytest.param(
         {"box": 64, "filter": [("n_ca_core", ">", 0)]},
