@@ -21,7 +21,7 @@ from cryodata.cli_trace import trace
 from cryodata.cli_train import predict, train
 from cryodata.console import MAX_ROWS, Console
 from cryodata.errors import CryodataError, SourceError, UsageError
-from cryodata.options import common
+from cryodata.options import Picture, common
 
 if TYPE_CHECKING:
     from cryodata.build.verify import Verification
@@ -134,7 +134,7 @@ def info(dataset: str, card: bool, root: str, as_json: bool) -> int:
 @app.command()
 @click.option(
     "--png",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=Picture(),
     default=Path("cryodata-demo.png"),
     show_default=True,
     help="Where the picture goes.",

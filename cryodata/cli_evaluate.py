@@ -10,7 +10,7 @@ import click
 from cryodata import reports_evaluate
 from cryodata.console import Console
 from cryodata.errors import UsageError
-from cryodata.options import common
+from cryodata.options import Picture, common
 
 if TYPE_CHECKING:
     from cryodata.baseline.scoring.thresholds import ThresholdCurve
@@ -64,7 +64,7 @@ class Shift(click.ParamType[tuple[float, float, float]]):
     "the prediction says, nearest for a map.",
 )
 @click.option("--no-symmetry", is_flag=True, help="Compare chains without the crystal symmetry that the files name.")
-@click.option("--png", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Draw a picture.")
+@click.option("--png", type=Picture(), metavar="FILE.png", help="Draw a picture.")
 @common(remote=True)
 def evaluate(**options: Any) -> int:
     """Compare the protein MODEL with REFERENCE (PDB or mmCIF), alpha carbon by alpha carbon, as they stand in the map.

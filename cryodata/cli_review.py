@@ -10,7 +10,7 @@ import click
 from cryodata import reports_review
 from cryodata.console import Console
 from cryodata.errors import UsageError
-from cryodata.options import common
+from cryodata.options import Picture, common
 
 if TYPE_CHECKING:
     from cryodata.formats.versions import DatasetVersion
@@ -27,9 +27,9 @@ MAX_ALIGNED = 1000
 @click.option("--of", "dataset", metavar="NAME[@V]", help="Default: the dataset below the root that has the entry.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Where the picture goes, a PNG file. Default: ENTRY.png",
+    type=Picture(),
+    metavar="FILE.png",
+    help="Where the picture goes. Default: ENTRY.png",
 )
 @click.option(
     "--source",
@@ -116,6 +116,7 @@ def report(dataset: str, out: Path | None, thumbnails: int, leakage: bool | None
 
 def _version_of(root: str, entry: str, dataset: str | None) -> DatasetVersion:
     """The version that is named, or the highest of the only dataset that has the entry."""
+    from cryodata.formats.absent import refusal
     from cryodata.formats.places import list_datasets, normal_root
     from cryodata.formats.tables import read_table
     from cryodata.formats.versions import open_version
@@ -137,4 +138,8 @@ def _version_of(root: str, entry: str, dataset: str | None) -> DatasetVersion:
     found = ", ".join(opened.manifest.name for opened in having or versions) or "none"
     if having:
         raise UsageError(f"several datasets in {root} have an entry '{entry}': {found}; name one: --of NAME")
-    raise UsageError(f"no dataset in {root} has an entry '{entry}' in its latest version; looked in: {found}")
+    refused = [
+        f"; {opened.manifest.name} refused it as {why}" for opened in versions if (why := refusal(opened, entry))
+    ]
+    told = "".join(refused)
+    raise UsageError(f"no dataset in {root} has an entry '{entry}' in its latest version; looked in: {found}{told}")

@@ -8,7 +8,7 @@ import click
 
 from cryodata import reports_splits as reports
 from cryodata.console import Console
-from cryodata.options import common
+from cryodata.options import Picture, common
 
 DONE = 0
 
@@ -26,7 +26,7 @@ DONE = 0
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=Picture(),
     metavar="FILE.png",
     help="Draw it as well; needs matplotlib.",
 )

@@ -11,6 +11,8 @@ import click
 
 DEFAULT_ROOT = "~/.cache/cryodata"
 
+PICTURES = (".png", ".pdf", ".svg", ".jpg", ".tif")
+
 
 def default_root() -> str:
     """CRYODATA_ROOT, or the user's cache."""
@@ -43,6 +45,20 @@ class SourceFolder(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The text of an address, a Path otherwise."""
         return value if str(value).startswith(("http://", "https://")) else super().convert(value, param, ctx)
+
+
+class Picture(click.Path):
+    """A file that a picture is written to, as a Path. Matplotlib goes by the end of the name, and adds one to none."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The Path, if the kind of picture is one that is drawn."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if path.suffix.lower() not in PICTURES:
+            self.fail(f"'{value}': expected a name that ends in {', '.join(PICTURES)}", param, ctx)
+        return path
 
 
 class Part(click.ParamType[tuple[int, int]]):

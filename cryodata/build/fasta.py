@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cryodata.core.model import ChainSequence
 from cryodata.errors import UsageError
+from cryodata.formats.absent import why_absent
 from cryodata.formats.fasta import fasta_text
 from cryodata.formats.tables import read_table
 from cryodata.formats.versions import DatasetVersion
@@ -18,9 +19,10 @@ FILES = ("full.fasta", "modelled.fasta", "aligned.fasta")
 def write_sequences(opened: DatasetVersion, folder: Path, entry_ids: Sequence[str] = ()) -> dict[str, int]:
     """Write the files; number of sequences in each. UsageError for an id that the version has not."""
     rows = read_table(opened.table("entries.parquet"), columns=["entry_id", "sequences"]).to_pylist()
-    unknown = sorted(set(entry_ids) - {row["entry_id"] for row in rows})
+    ids = [row["entry_id"] for row in rows]
+    unknown = sorted(set(entry_ids) - set(ids))
     if unknown:
-        raise UsageError(f"no entry '{unknown[0]}' in {opened.manifest.name}@{opened.manifest.version}")
+        raise UsageError(why_absent(opened, unknown[0], ids))
     records: dict[str, list[tuple[str, str]]] = {name: [] for name in FILES}
     for row in rows:
         if not entry_ids or row["entry_id"] in entry_ids:

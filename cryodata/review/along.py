@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import pyarrow as pa
 from cryodata.core.schema import Schema
 from cryodata.core.volume import Volume
 from cryodata.errors import UsageError
+from cryodata.formats.absent import why_absent
 from cryodata.formats.tables import vectors
 from cryodata.formats.versions import DatasetVersion
 from cryodata.prepare.quality import sample_trilinear
@@ -83,7 +83,7 @@ def volumes_of(opened: DatasetVersion) -> Volumes:
 
 
 def open_entry(opened: DatasetVersion, entry_id: str) -> Opened:
-    """Decode one entry. Raises UsageError for an id that is not there, naming close ones, DatasetError for damage."""
+    """Decode one entry. Raises UsageError for an id that is not there, saying why, DatasetError for damage."""
     volumes = volumes_of(opened)
     number = _number(opened, volumes.entries, entry_id)
     row = with_figures(volumes.entries.slice(number, 1).to_pylist()[0])
@@ -115,7 +115,4 @@ def _number(opened: DatasetVersion, entries: pa.Table, entry_id: str) -> int:
     ids: list[str] = entries["entry_id"].to_pylist()
     if entry_id in ids:
         return ids.index(entry_id)
-    close = get_close_matches(entry_id, ids, n=5, cutoff=0.5) or ids[:5]
-    title = f"{opened.manifest.name}@{opened.manifest.version}"
-    found = ", ".join(close) or "none"
-    raise UsageError(f"{title} has no entry '{entry_id}' (of {len(ids):,}); near it: {found}")
+    raise UsageError(why_absent(opened, entry_id, ids))

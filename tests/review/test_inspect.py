@@ -57,8 +57,32 @@ def test_an_unknown_entry_is_refused_with_near_ones(simulated: Report) -> None:
 
     with pytest.raises(UsageError, match=r"simulated@0\.1\.0 has no entry 'SIM-0001' \(of 4\); near it: SIM-00001"):
         open_entry(opened, "SIM-0001")
+    with pytest.raises(UsageError, match=r"has no entry 'sim_00002' \(of 4\); near it: SIM-00002,"):
+        open_entry(opened, "sim_00002")
     assert "no dataset in" in str(inspect(simulated, "SIM-0001").exception)
     assert inspect(simulated, "SIM-0001", "--of", "simulated").exit_code != 0
+
+
+def test_an_entry_that_was_refused_is_told_with_the_reason(tmp_path: Path) -> None:
+    arguments = ["simulated", "--set", "maps=1", "--set", "residues=30", "--set", "max_resolution=2"]
+    CliRunner().invoke(app, ["build", *arguments, "--root", str(tmp_path)], catch_exceptions=False)
+
+    named = CliRunner().invoke(app, ["inspect", "SIM-00001", "--of", "simulated", "--root", str(tmp_path)])
+    searched = CliRunner().invoke(app, ["inspect", "SIM-00001", "--root", str(tmp_path)])
+
+    reason = "resolution_out_of_range: resolution is 3 A; expected 1 to 2 A (max_resolution=none takes any)"
+    assert str(named.exception) == f"simulated@0.1.0 refused 'SIM-00001' as {reason}"
+    assert str(searched.exception).endswith(f"looked in: simulated; simulated refused it as {reason}")
+
+
+@pytest.mark.parametrize("name", ["one.xyz", "one"])
+@pytest.mark.parametrize("command", ["inspect SIM-00001 --out", "splits simulated --out", "demo --png"])
+def test_a_picture_of_an_unknown_kind_is_refused_before_any_work(tmp_path: Path, command: str, name: str) -> None:
+    done = CliRunner().invoke(app, [*command.split(), str(tmp_path / name), "--root", str(tmp_path)])
+
+    assert done.exit_code == 2
+    assert f"{name}': expected a name that ends in .png, .pdf, .svg, .jpg, .tif" in done.output.replace("\n", "")
+    assert not list(tmp_path.iterdir())
 
 
 def test_below_an_address_that_has_no_list_the_dataset_is_to_be_named() -> None:
