@@ -20,6 +20,16 @@ MAX_DEFLATE_RATIO = 1032
 TRUSTED_RATIO = 16
 "decompressed bytes for each compressed one that the end of a gzip file is believed to stand for"
 
+FOREIGN = {
+    b"BZh": "a bzip2 archive",
+    b"\xfd7zXZ\0": "an xz archive",
+    b"\x28\xb5\x2f\xfd": "a zstd archive",
+    b"PK\x03\x04": "a zip archive",
+    b"\x89HDF\r\n": "an HDF5 file",
+    b"<": "an HTML or XML page",
+}
+"what a file is that begins so, and that can't be read as what it should be"
+
 PIECE = 1 << 20
 "bytes handled at a time"
 
@@ -27,6 +37,11 @@ PIECE = 1 << 20
 def shown(path: Path) -> str:
     """The name of a file as a message shows it: on one line, whatever characters it has."""
     return "".join(letter if letter.isprintable() else "?" for letter in path.name)
+
+
+def foreign(begin: bytes) -> str | None:
+    """What a file seems to be instead, by its first bytes; None if they do not tell."""
+    return next((kind for magic, kind in FOREIGN.items() if begin.lstrip(b"\xef\xbb\xbf \r\n").startswith(magic)), None)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from mrcfile.utils import byte_order_from_machine_stamp
 
 from cryodata.core.volume import FloatArray
 from cryodata.errors import RejectedError
-from cryodata.formats.inflate import largest_inflated_size, open_inflated, shown
+from cryodata.formats.inflate import foreign, largest_inflated_size, open_inflated, shown
 
 HEADER_BYTES = 1024
 MODES = {0: np.int8, 1: np.int16, 2: np.float32, 6: np.uint16, 12: np.float16}
@@ -110,6 +110,7 @@ def read_header(path: Path) -> MapHeader:
     with open_inflated(path, "unreadable_map") as stream:
         raw = stream.read(HEADER_BYTES)
     if len(raw) < HEADER_BYTES:
+        _refuse_foreign(path, raw)
         raise _unreadable(path, f"{len(raw)} bytes; a map begins with a header of {HEADER_BYTES:,}")
     header = _parse(path, raw)
     room = largest_inflated_size(path)
@@ -164,6 +165,7 @@ def _fields(path: Path, raw: bytes) -> tuple[npt.NDArray[np.void], Literal["<", 
     except ValueError:
         stamped = "<"
     if not plausible:
+        _refuse_foreign(path, raw)
         fields = candidates[stamped]
         axes = [int(fields[name]) for name in ("mapc", "mapr", "maps")]
         counts = [int(fields[name]) for name in ("nx", "ny", "nz")]
@@ -228,6 +230,12 @@ def _floats(words: Iterable[Any]) -> FloatArray:
 
 def _triple(values: object) -> str:
     return " x ".join(f"{value:g}" for value in np.asarray(values).tolist())
+
+
+def _refuse_foreign(path: Path, raw: bytes) -> None:
+    kind = foreign(raw)
+    if kind is not None:
+        raise _unreadable(path, f"{kind}; expected an MRC or CCP4 map, plain or gzip")
 
 
 def _unreadable(path: Path, found: str) -> RejectedError:

@@ -12,7 +12,7 @@ from cryodata.core.model import COIL, AtomicModel, Structure
 from cryodata.errors import RejectedError
 from cryodata.formats.assembly import copies_of_assembly
 from cryodata.formats.components import is_sugar, parents_of
-from cryodata.formats.inflate import inflated_bytes, inflated_digest, shown
+from cryodata.formats.inflate import foreign, inflated_bytes, inflated_digest, shown
 from cryodata.formats.records import SecondaryByPlace, place_of, secondary_from_records
 from cryodata.formats.sequences import sequences_of
 
@@ -94,9 +94,12 @@ def parse(path: Path) -> gemmi.Structure:
     try:
         structure = gemmi.read_structure_string(content, format=gemmi.CoorFormat.Detect)
     except (RuntimeError, ValueError, IndexError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise _unreadable(path, f"neither PDB nor mmCIF ({reason})") from None
+        kind, reason = foreign(content[:64]), " ".join(str(error).split())[:200]
+        raise _unreadable(path, f"neither PDB nor mmCIF ({kind or reason})") from None
     if not len(structure) or not structure[0].count_atom_sites():
+        kind = foreign(content[:64])
+        if kind is not None:
+            raise _unreadable(path, f"neither PDB nor mmCIF ({kind})")
         raise _unreadable(path, "no atoms; expected a PDB or mmCIF file with a model")
     try:
         _name_chains(structure)

@@ -5,9 +5,11 @@ Never a traceback, a hang, a crash of the parser, or memory beyond what the file
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import json
+import lzma
 import math
 import os
 import random
@@ -87,9 +89,9 @@ PLAIN_MAPS = [
     pytest.param(b"", "0 bytes; a map begins with a header of 1,024", id="empty"),
     pytest.param(small_map()[:1023], "1023 bytes; a map begins with a header of 1,024", id="part of a header"),
     pytest.param(
-        b"<!DOCTYPE html>\n" * 100,
-        "mode 171863149, 1.32987e+09 x 1.34803e+09 x 1.95298e+09 values, axes 1.32987e+09 x 1.34803e+09 x 1.95298e+09; "
-        "expected a mode of 0, 1, 2, 6, 12, at least one value and the axes 1, 2, 3 in any order",
+        b"It was a dark and stormy night.\n" * 50,
+        "mode 1851859051, 1.99862e+09 x 1.62952e+09 x 1.91899e+09 values, axes 1.99862e+09 x 1.62952e+09 x "
+        "1.91899e+09; expected a mode of 0, 1, 2, 6, 12, at least one value and the axes 1, 2, 3 in any order",
         id="text instead of a map",
     ),
     pytest.param(
@@ -272,6 +274,35 @@ def test_a_file_name_of_two_lines_gives_a_message_of_one(tmp_path: Path) -> None
 
     assert ("unreadable_map", found) == refusal(read_map, tmp_path / "two\nlines")
     assert ("unreadable_model", found) == refusal(read_structure, tmp_path / "two\nlines")
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        pytest.param(bz2.compress(small_map()), "a bzip2 archive", id="bzip2"),
+        pytest.param(lzma.compress(small_map() * 20), "an xz archive", id="xz"),
+        pytest.param(b"PK\x03\x04" + bytes(range(256)) * 8, "a zip archive", id="zip"),
+        pytest.param(b"\x28\xb5\x2f\xfd" + bytes(range(256)) * 8, "a zstd archive", id="zstd"),
+        pytest.param(b"\x89HDF\r\n\x1a\n" + bytes(range(256)) * 8, "an HDF5 file", id="HDF5"),
+        pytest.param(b"\n<!DOCTYPE html>\n" * 100, "an HTML or XML page", id="page"),
+        pytest.param(b"<html>404</html>", "an HTML or XML page", id="short page"),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+def test_a_file_of_another_kind_is_named_as_such(tmp_path: Path, content: bytes, kind: str, packed: bool) -> None:
+    path = tmp_path / "bad.file"
+    path.write_bytes(gzip.compress(content) if packed else content)
+    as_map = f"bad.file: {kind}; expected an MRC or CCP4 map, plain or gzip"
+
+    assert ("unreadable_map", as_map) == refusal(read_map, path)
+    assert ("unreadable_model", f"bad.file: neither PDB nor mmCIF ({kind})") == refusal(read_structure, path)
+
+
+def test_a_map_that_begins_as_an_archive_does_is_still_a_map(tmp_path: Path) -> None:
+    path = tmp_path / "odd.map"
+    path.write_bytes(small_map()[:4].replace(b"\4", b"<") + small_map()[4:] + bytes(4 * 56 * 6))  # 60 columns: "<"
+
+    assert read_map(path).shape == (2, 3, 60)
 
 
 # --- models, case by case -------------------------------------------------------------------------------------------
