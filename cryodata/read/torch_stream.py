@@ -106,6 +106,14 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
         self._decoded = SharedMemory() if shared.AVAILABLE else None
         kernels.warm_up()
 
+    def __repr__(self) -> str:
+        """What it serves, and how: for a log."""
+        plan, key = self._reader.plan, self._reader.plan.source.key
+        served = f"{len(self):,} batches of {plan.batch_size:,} from {int(self._reader.counts.sum()):,} sub-grids"
+        order = f"seed={plan.seed}, streams={plan.streams}, pool_volumes={plan.pool_volumes}"
+        maps = f"{len(plan.source.volumes):,} maps"
+        return f"<SubgridStream {key.name}@{key.version}: {served} of {maps}, {self.dropped:,} left out; {order}>"
+
     def __len__(self) -> int:
         """Batches of an epoch, the same on every rank."""
         return len(self._reader)

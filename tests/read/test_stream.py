@@ -267,6 +267,16 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_read(stream: M
         stream(device="cuda")
 
 
+def test_a_stream_says_what_it_serves(stream: Make, simulated: Report) -> None:
+    opened, count = stream(batch_size=64, remainder="drop"), len(everything(simulated))
+    served, left = divmod(count, 64)
+
+    assert repr(opened) == (
+        f"<SubgridStream simulated@0.1.0: {served} batches of 64 from {count} sub-grids of 3 maps, {left} left out; "
+        "seed=1, streams=4, pool_volumes=4>"
+    )
+
+
 def test_a_pickled_stream_serves_the_same(stream: Make) -> None:
     assert epoch_of(pickle.loads(pickle.dumps(stream()))) == epoch_of(stream())
 
