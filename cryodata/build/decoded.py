@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping
 from io import FileIO
@@ -20,7 +19,7 @@ from cryodata.errors import DatasetError
 from cryodata.formats.row_groups import group_of_volume, read_points
 from cryodata.formats.tables import ATOMS, file_digest, vectors
 from cryodata.formats.versions import DatasetVersion
-from cryodata.formats.volume_metadata import parse_metadata, stored_array
+from cryodata.formats.volume_metadata import read_metadata, stored_array
 from cryodata.formats.volume_reader import read_array
 from cryodata.formats.volumes import array_path
 from cryodata.prepare.labels import WRITTEN, class_values
@@ -59,10 +58,8 @@ class Decoder:
 
         try:
             with opening("zarr.json") as file:
-                raw = file.read()
-            if hashlib.sha256(raw).hexdigest() != self._objects[f"{where}/zarr.json"][1]:
-                raise DatasetError(f"{where}/zarr.json: other bytes than the table of objects says")
-            array = stored_array(parse_metadata(raw, where), path, tuple(row["shape_zyx"]), where)
+                metadata = read_metadata(file, self._objects[f"{where}/zarr.json"][1], where)
+            array = stored_array(metadata, path, tuple(row["shape_zyx"]), where)
             data = read_array(array, opening, where)
         except FileNotFoundError:
             raise DatasetError(f"entry {row['entry_id']}: the version has no object {where}/zarr.json") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import FileIO
@@ -20,7 +19,7 @@ from cryodata.formats.partial import held_volumes
 from cryodata.formats.row_groups import group_of_volume, iterate_subgrids, read_points
 from cryodata.formats.tables import ATOMS, REJECTED, SUBGRIDS, check_entries, read_table, vectors
 from cryodata.formats.versions import DatasetVersion
-from cryodata.formats.volume_metadata import parse_metadata, stored_array
+from cryodata.formats.volume_metadata import read_metadata, stored_array
 from cryodata.formats.volume_reader import read_array
 from cryodata.formats.volumes import array_path
 from cryodata.prepare.validate import (
@@ -120,12 +119,9 @@ def _check_volume(
 
     try:
         with opening("zarr.json") as file:
-            raw = file.read()
+            metadata = read_metadata(file, objects[f"{where}/zarr.json"][1], where)
     except FileNotFoundError:
         raise DatasetError(f"{where}/zarr.json: the version has no such object") from None
-    if hashlib.sha256(raw).hexdigest() != objects[f"{where}/zarr.json"][1]:
-        raise DatasetError(f"{where}/zarr.json: other bytes than the table of objects says")
-    metadata = parse_metadata(raw, where)
     shape = tuple(row["shape_zyx"])
     faults.extend(f"{entry_id}: {fault}" for fault in ome_faults(metadata, row, schema))
     density = read_array(stored_array(metadata, array_path(schema.density), shape, where), opening, where)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import RawIOBase
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,17 @@ class StoredArray:
     dtype: np.dtype[Any]
     chunk: tuple[int, ...]
     shard: tuple[int, ...]
+
+
+def read_metadata(file: RawIOBase, sha256: str, where: str) -> dict[str, Any]:
+    """The root metadata of a volume from its file, of which no more is read than metadata have. Raises DatasetError for
+    other bytes than those that were hashed, and as `parse_metadata` does."""
+    raw = b""
+    while len(raw) <= MAX_METADATA_BYTES and (more := file.read(MAX_METADATA_BYTES + 1 - len(raw))):
+        raw += more
+    if len(raw) <= MAX_METADATA_BYTES and hashlib.sha256(raw).hexdigest() != sha256:
+        raise DatasetError(f"{where}/zarr.json: other bytes than the table of objects says")
+    return parse_metadata(raw, where)
 
 
 def parse_metadata(raw: bytes, where: str) -> dict[str, Any]:

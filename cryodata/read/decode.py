@@ -5,7 +5,6 @@ One `Volumes` per version lives in each process; it is never sent to another one
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import threading
@@ -32,7 +31,7 @@ from cryodata.formats.row_groups import (
 )
 from cryodata.formats.tables import ATOMS, OBJECTS, check_entries, check_objects, file_digest, read_table
 from cryodata.formats.versions import DatasetVersion, open_version
-from cryodata.formats.volume_metadata import StoredArray, parse_metadata, stored_array
+from cryodata.formats.volume_metadata import StoredArray, read_metadata, stored_array
 from cryodata.formats.volume_reader import Boxes, read_array
 from cryodata.formats.volumes import array_path
 from cryodata.read.decoded import DecodedVolume, VolumeLabels, volume_labels
@@ -201,12 +200,10 @@ class Volumes:
         entry, where, path = row["entry_id"], row["volume"], array_path(self.opened.manifest.schema.density)
         try:
             with self._open(f"{where}/zarr.json") as file:
-                raw = file.read()
+                metadata = read_metadata(file, self._object(f"{where}/zarr.json")[1], f"entry {entry}: {where}")
         except FileNotFoundError:
             raise DatasetError(f"entry {entry}: the version has no object {where}/zarr.json") from None
-        if hashlib.sha256(raw).hexdigest() != self._object(f"{where}/zarr.json")[1]:
-            raise DatasetError(f"entry {entry}: {where}/zarr.json has other bytes than were published")
-        return entry, where, stored_array(parse_metadata(raw, where), path, tuple(row["shape_zyx"]), where)
+        return entry, where, stored_array(metadata, path, tuple(row["shape_zyx"]), where)
 
     def labels(self, number: int, rule: str, rotated: bool = False) -> VolumeLabels:
         """What the labels of a volume are written from by a rule; rotated: after rotations, too."""

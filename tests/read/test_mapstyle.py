@@ -719,7 +719,7 @@ def test_changed_metadata_of_a_volume_are_noticed(copied: Path) -> None:
         opened[0]
 
     name = metadata.relative_to(copied)
-    assert f"entry SIM-00001: {name} has other bytes than were published" == str(caught.value)
+    assert f"entry SIM-00001: {name}: other bytes than the table of objects says" == str(caught.value)
 
 
 def test_a_manifest_swapped_under_an_open_dataset_is_noticed(copied: Path) -> None:

@@ -18,7 +18,7 @@ from cryodata.build.dataset import Report
 from cryodata.build.verify import verify_version
 from cryodata.errors import DatasetError
 from cryodata.formats.versions import open_version
-from tests.tampering import replaced, rewrite
+from tests.tampering import replaced, rewrite, table_of
 
 Tamper = Callable[[Path], None]
 
@@ -112,6 +112,14 @@ except DatasetError as error:
 """
 
 
+VERIFY = """
+import sys
+from cryodata.build.verify import verify_version
+from cryodata.formats.versions import open_version
+print(verify_version(open_version(sys.argv[1], "simulated"), deep=False).faults)
+"""
+
+
 @pytest.mark.parametrize("tamper", FILES, ids=lambda tamper: tamper.__name__)
 def test_a_file_that_is_not_what_it_should_be_is_refused(copied: Path, tamper: Tamper) -> None:
     tamper(copied)
@@ -150,6 +158,21 @@ def test_sub_grids_that_were_swapped_between_volumes_are_found(copied: Path) -> 
     faults = verify_version(open_version(copied.parent, "simulated"), deep=False).faults
 
     assert any("sub-grids: n_ca_core of its rows is not what its density and atoms give" in fault for fault in faults)
+
+
+def test_metadata_of_gigabytes_are_not_read(copied: Path) -> None:
+    """All sizes fit: the table of objects says as much."""
+    path = next(copied.glob("volumes/*/SIM-00001*/zarr.json"))
+    row = table_of(copied, "objects.parquet")["path"].to_pylist().index(path.relative_to(copied).as_posix())
+    rewrite(copied, "objects.parquet", replaced("bytes", 1 << 36, row))
+    os.truncate(path, 1 << 36)
+
+    loaded = probe(LOAD, copied.parent)
+    verified = probe(VERIFY, copied.parent)
+
+    assert loaded.stdout.startswith("refused entry SIM-00001: "), loaded.stderr
+    assert "SIM-00001" in verified.stdout, verified.stderr
+    assert "no consolidated zarr 3 metadata (4,194,305 bytes)" in verified.stdout
 
 
 def test_a_manifest_that_is_a_pipe_is_refused_at_once(copied: Path) -> None:
