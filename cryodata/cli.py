@@ -189,6 +189,8 @@ def main() -> None:
         code = _fail("terminated; the same command goes on where it stopped", int(error.args[0]), as_json)
     except (CryodataError, OSError) as error:
         code = _fail(str(error), FAILED, as_json)
+    except MemoryError as error:
+        code = _fail(f"memory ran out ({str(error) or 'there is no more'})", FAILED, as_json)
     sys.exit(code or DONE)
 
 

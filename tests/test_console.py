@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.table import Table
 
 from cryodata.build.dataset import Report
+from cryodata.cli import main
 from cryodata.console import Console
 from cryodata.formats.versions import open_version
 from cryodata.reports import info
@@ -73,3 +76,26 @@ def test_a_downloaded_manifest_can_not_steer_the_terminal(
 
     assert "name" in found
     assert is_harmless(found)
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_memory_that_ran_out_is_an_error_of_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    """A map may be larger than the machine."""
+
+    def allocate(*args: object, **kwargs: object) -> None:
+        np.empty(2**59, dtype=np.float64)
+
+    monkeypatch.setattr("cryodata.formats.versions.open_version", allocate)
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # the handlers of a command are none of the tests
+    monkeypatch.setattr(sys, "argv", ["cryodata", "info", "x", *options])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+    found = capsys.readouterr()
+
+    assert ended.value.code == 1
+    assert found.err.startswith("cryodata: error: memory ran out (Unable to allocate ")
+    assert found.err.count("\n") == 1
+    assert bool(options) == ("error" in found.out)
