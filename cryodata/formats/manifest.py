@@ -156,11 +156,26 @@ def create_manifest(folder: Path, manifest: Manifest, temporary: Path) -> bool:
 def check_free(folder: Path, manifest: Manifest) -> None:
     """Raise UsageError if another result has this version."""
     target = folder / manifest_path(manifest.version)
-    if target.exists() and target.read_bytes() != manifest.to_bytes():
+    if target.exists() and (there := target.read_bytes()) != manifest.to_bytes():
         raise UsageError(
-            f"version {manifest.version} of '{manifest.name}' exists with another result and is never replaced; "
+            f"version {manifest.version} of '{manifest.name}' exists with another result "
+            f"({_what_differs(there, manifest)}) and is never replaced; "
             f"build a new one with --version {next_version(list_versions(folder))}"
         )
+
+
+def _what_differs(there: bytes, here: Manifest) -> str:
+    """What of a version is another, from the two manifests alone."""
+    try:
+        old = Manifest.from_bytes(there, "")
+    except DatasetError:
+        return "its manifest can't be read"
+    names = sorted({*old.files, *here.files})
+    tables = {name.partition(".")[0].partition("-")[0] for name in names if old.files.get(name) != here.files.get(name)}
+    tables &= {"entries", "rejected", "atoms", "subgrids"}  # the card and the list of objects follow from these
+    told = [f"{old.counts['entries']:,} entries there, {here.counts['entries']:,} here"]
+    told += [f"other tables: {', '.join(sorted(tables))}"] * bool(tables)
+    return "; ".join(told)
 
 
 def next_version(versions: list[str]) -> str:

@@ -96,7 +96,8 @@ def test_the_same_version_with_another_result_is_refused_and_nothing_is_replaced
     source_folder(simulated, folder, ["A,{map1},{model1}", "B,{map2},{model2}"])
 
     message = (
-        r"^version 0\.1\.0 of 'cryo2struct' exists with another result and is never replaced; "
+        r"^version 0\.1\.0 of 'cryo2struct' exists with another result \(1 entries there, 2 here; "
+        r"other tables: atoms, entries, subgrids\) and is never replaced; "
         r"build a new one with --version 0\.2\.0$"
     )
     with pytest.raises(UsageError, match=message):
