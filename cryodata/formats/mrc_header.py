@@ -25,6 +25,9 @@ HEADER_BYTES = 1024
 MODES = {0: np.int8, 1: np.int16, 2: np.float32, 6: np.uint16, 12: np.float16}
 "value type of each mode that holds a real density (MRC2014); 3 and 4 are transforms, 101 is 4-bit images"
 
+IMAGE_STACK, VOLUME_STACKS = 0, range(401, 631)
+"ISPG of images, with MZ 1 (maps may have it as well), and of volumes of MZ sections (MRC2014)"
+
 RIGHT_ANGLE_TOLERANCE = 0.01
 "degrees by which a cell angle may be off 90"
 
@@ -125,6 +128,7 @@ def _parse(path: Path, raw: bytes) -> MapHeader:
     file_axes = [int(fields[name]) for name in ("mapc", "mapr", "maps")]
     if file_axes == [0, 0, 0]:  # written by programs older than the field
         file_axes = [1, 2, 3]
+    _refuse_stack(path, fields)
     if int(fields["nsymbt"]) < 0:
         raise _unreadable(path, f"an extended header of {int(fields['nsymbt'])} bytes")
     cell = _floats(fields["cella"][axis] for axis in "xyz")
@@ -182,6 +186,15 @@ def _is_plausible(fields: npt.NDArray[np.void]) -> bool:
     axes = sorted(int(fields[name]) for name in ("mapc", "mapr", "maps"))
     counts = [int(fields[name]) for name in ("nx", "ny", "nz")]
     return int(fields["mode"]) in MODES and min(counts) >= 1 and axes in ([1, 2, 3], [0, 0, 0])
+
+
+def _refuse_stack(path: Path, fields: npt.NDArray[np.void]) -> None:
+    """Several images or volumes in one file have the sections of a map, and read as one would be no map."""
+    group, sections, each = int(fields["ispg"]), int(fields["nz"]), int(fields["mz"])
+    if group in VOLUME_STACKS and 0 < each < sections:
+        raise _unreadable(path, f"a stack of {sections / each:g} volumes (ISPG {group}); expected one map in a file")
+    if group == IMAGE_STACK and each == 1 < sections:
+        raise _unreadable(path, f"a stack of {sections:,} images (ISPG 0, MZ 1); expected one map in a file")
 
 
 def _frames(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 import struct
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+import mrcfile
 import numpy as np
 import pytest
 
@@ -340,3 +342,37 @@ def test_a_written_map_holds_no_time_of_writing(path: Path) -> None:
 
     assert bytes(4) == packed[4:8]  # MTIME of the gzip header
     assert bytes(4 + 800) == content[220:1024]  # NLABL and the labels, where mrcfile notes it
+
+
+@pytest.mark.parametrize(
+    ("sections", "each", "group", "found"),
+    [
+        pytest.param(6, 3, 401, "a stack of 2 volumes (ISPG 401)", id="volumes"),
+        pytest.param(6, 1, 0, "a stack of 6 images (ISPG 0, MZ 1)", id="images"),
+    ],
+)
+def test_a_stack_is_no_map(tmp_path: Path, sections: int, each: int, group: int, found: str) -> None:
+    path = tmp_path / "stack.mrc"
+    with mrcfile.new(path) as file:
+        data = np.ones((sections, 4, 5), np.float32)
+        file.set_data(data.reshape(-1, each, 4, 5) if group else data)
+        file.voxel_size = 1.0
+        if not group:
+            file.set_image_stack()
+        assert (int(file.header.ispg), int(file.header.mz)) == (group, each)
+
+    with pytest.raises(RejectedError, match=re.escape(f"stack.mrc: {found}; expected one map in a file")) as refused:
+        read_header(path)
+
+    assert refused.value.code == "unreadable_map"
+
+
+@pytest.mark.parametrize(("sections", "each", "group"), [(6, 6, 0), (6, 6, 401), (1, 1, 0), (6, 9, 1)])
+def test_one_map_is_no_stack_whatever_its_space_group(tmp_path: Path, sections: int, each: int, group: int) -> None:
+    path = tmp_path / "one.mrc"
+    with mrcfile.new(path) as file:
+        file.set_data(np.ones((sections, 4, 5), np.float32))
+        file.voxel_size = 1.0
+        file.header.ispg, file.header.mz = group, each
+
+    assert read_header(path).shape_zyx == (sections, 4, 5)
