@@ -190,7 +190,8 @@ def _is_plausible(fields: npt.NDArray[np.void]) -> bool:
 
 def _refuse_stack(path: Path, fields: npt.NDArray[np.void]) -> None:
     """Several images or volumes in one file have the sections of a map, and read as one would be no map."""
-    group, sections, each = int(fields["ispg"]), int(fields["nz"]), int(fields["mz"])
+    across = "xyz"[(int(fields["maps"]) or 3) - 1]  # the axis that sections follow each other along
+    group, sections, each = int(fields["ispg"]), int(fields["nz"]), int(fields[f"m{across}"])
     if group in VOLUME_STACKS and 0 < each < sections:
         raise _unreadable(path, f"a stack of {sections / each:g} volumes (ISPG {group}); expected one map in a file")
     if group == IMAGE_STACK and each == 1 < sections:

@@ -376,3 +376,14 @@ def test_one_map_is_no_stack_whatever_its_space_group(tmp_path: Path, sections: 
         file.header.ispg, file.header.mz = group, each
 
     assert read_header(path).shape_zyx == (sections, 4, 5)
+
+
+def test_a_map_of_one_section_with_its_axes_exchanged_is_no_stack(tmp_path: Path) -> None:
+    path = tmp_path / "thin.mrc"
+    with mrcfile.new(path) as file:
+        file.set_data(np.ones((6, 4, 1), np.float32))  # columns along z, which has one
+        header = file.header
+        header.mapc, header.mapr, header.maps, header.ispg = 3, 2, 1, 0
+        header.mx, header.my, header.mz, header.cella = 6, 4, 1, (6, 4, 1)
+
+    assert read_header(path).shape_zyx == (1, 4, 6)
