@@ -86,8 +86,11 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
         source = source_of(volumes_of(selection.key), selection, volumes)
         if not isinstance(source, SubgridSource):
             raise UsageError("a stream serves sub-grids")
+        self._found: tuple[int, int] | None = None
+        "rank and world size that nobody told, but that were found"
+
         if rank is None and world_size is None:
-            rank, world_size = _distributed()
+            rank, world_size = self._found = _distributed()
         elif rank is None or world_size is None:
             raise UsageError(f"rank={rank}, world_size={world_size}; expected both, or neither")
         sampling = Sampling(rotate, checked_balance(opened, selection, balance))
@@ -171,6 +174,7 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
 
         Once that rest was served to its end the epoch is whole again. Worker w of n takes every n-th batch.
         """
+        self._check_rank()
         worker = get_worker_info()
         offset, step = (worker.id, worker.num_workers) if worker is not None else (0, 1)
         epoch, first = self._place(worker.seed - worker.id if worker is not None else 0)
@@ -197,6 +201,17 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
 
     _passed = -1
     "in a worker: the last place to go on from that it has come to the end from"
+
+    def _check_rank(self) -> None:
+        """UsageError if the group came after the stream and says otherwise: all ranks would read the same."""
+        if self._found is not None and torch.distributed.is_available() and torch.distributed.is_initialized():
+            rank, ranks = _distributed()
+            if (rank, ranks) != self._found:
+                raise UsageError(
+                    f"the stream was opened as rank {self._found[0]} of {self._found[1]}, before the group of "
+                    f"torch.distributed, in which this is rank {rank} of {ranks}; open it in each process after "
+                    "init_process_group, or give rank= and world_size="
+                )
 
     def _place(self, loader: int) -> tuple[int, int]:
         """Where a pass begins: epoch and batch. loader: which pass of a DataLoader asks; workers of one all say it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -279,6 +279,34 @@ def test_a_stream_says_what_it_serves(stream: Make, simulated: Report) -> None:
 
 def test_a_pickled_stream_serves_the_same(stream: Make) -> None:
     assert epoch_of(pickle.loads(pickle.dumps(stream()))) == epoch_of(stream())
+
+
+@pytest.fixture
+def group_of_one() -> Iterator[Callable[[], None]]:
+    """Makes this process a group of torch.distributed, rank 0 of 1."""
+
+    def make() -> None:
+        torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+
+    yield make
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_group_that_comes_later_and_says_otherwise_is_told(
+    stream: Make, monkeypatch: pytest.MonkeyPatch, group_of_one: Callable[[], None], workers: int
+) -> None:
+    told = stream(rank=0, world_size=2)
+    expected = epoch_of(told)
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    found = stream()
+    group_of_one()
+
+    assert epoch_of(told) == expected  # who says it, means it
+    assert len(epoch_of(stream())) == len(expected)
+    with pytest.raises(UsageError, match="as rank 0 of 2, before the group .* in which this is rank 0 of 1; open"):
+        epoch_of(DataLoader(found, batch_size=None, num_workers=workers))
 
 
 def test_before_the_group_is_there_torchrun_tells_the_rank(stream: Make, monkeypatch: pytest.MonkeyPatch) -> None:
