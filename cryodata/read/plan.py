@@ -56,9 +56,10 @@ class StreamPlan:
             raise UsageError(f"rotate={self.sampling.rotate!r}; expected one of {', '.join(map(repr, ROTATE))}")
         if self.remainder not in REMAINDERS:
             raise UsageError(f"remainder='{self.remainder}'; expected one of {', '.join(REMAINDERS)}")
-        if self.batch_size < 1:
-            raise UsageError(f"batch_size={self.batch_size}; expected 1 or more")
-        if self.streams < 1 or self.batch_size % self.streams:
+        for name in ("streams", "batch_size"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name}={getattr(self, name)}; expected 1 or more")
+        if self.batch_size % self.streams:
             fitting = [n for n in range(1, min(self.batch_size, 64) + 1) if self.batch_size % n == 0]
             raise UsageError(
                 f"batch_size={self.batch_size} is not a multiple of streams={self.streams}; streams may be {fitting}"
