@@ -56,7 +56,7 @@ class StreamPlan:
             raise UsageError(f"rotate={self.sampling.rotate!r}; expected one of {', '.join(map(repr, ROTATE))}")
         if self.remainder not in REMAINDERS:
             raise UsageError(f"remainder='{self.remainder}'; expected one of {', '.join(REMAINDERS)}")
-        for name in ("streams", "batch_size"):
+        for name in ("streams", "batch_size"):  # streams first: a batch that is not given follows from them
             if getattr(self, name) < 1:
                 raise UsageError(f"{name}={getattr(self, name)}; expected 1 or more")
         if self.batch_size % self.streams:

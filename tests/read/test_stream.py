@@ -326,6 +326,7 @@ def test_before_the_group_is_there_torchrun_tells_the_rank(stream: Make, monkeyp
         ({"pool_volumes": 0}, "pool_volumes=0 is not a multiple of streams=4"),
         ({"shuffle": 0}, "shuffle=0; expected True or False"),
         ({"batch_size": 0}, "batch_size=0; expected 1 or more"),
+        ({"streams": 0}, "streams=0; expected 1 or more"),
         ({"device": "gpu"}, "device='gpu'; expected one that PyTorch knows, such as 'cuda' or 'cuda:1'"),
     ],
 )
