@@ -55,7 +55,7 @@ def resample(volume: Volume, spacing: float = 1.0, overwrite: bool = False) -> V
         for count, new, size in zip(volume.shape_zyx, shape, volume.voxel_size_xyz[::-1], strict=True)
     )
     data = volume.data
-    # plane z of the result then ends before plane `lower + 1` of the map, and plane `lower` has been read
+    # plane z of the result then ends before plane `lower + 2` of the map, and the planes before that have been read
     fits = all(new <= count for new, count in zip(shape, data.shape, strict=True))
     if overwrite and fits and data.flags.c_contiguous and data.flags.writeable:
         result = data.reshape(-1)[: math.prod(shape)].reshape(shape)

@@ -53,11 +53,11 @@ def load_dataset(
     streaming: an IterableDataset that decodes each volume once, in order; else a Dataset with random access, whose
     arrays are cut when a row is read. revision: a version; the highest if none is given. root: folder of the datasets
     or its URL (http, https, s3, gs, az), else CRYODATA_ROOT, else ~/.cache/cryodata. split_by: the scheme that says
-    what a split is, `resolution` or `id`. labels: how they are written from the atoms when a sub-grid is read. `stored`
-    (as the recipe placed them), `floor` (the published rule), `nearest` (the nearest voxel); `sphere:R` (each voxel the
-    class of the nearest atom within R A); `gaussian:S` (a float32 channel a class, max of exp(-d^2 / 2 S^2), 0 beyond
-    4 S A); `offset` (as stored, and from the centre of each labelled voxel to its atom). Atoms outside a sub-grid count
-    within it.
+    what a split is: `resolution`, `id` or `sequence`. labels: how they are written from the atoms when a sub-grid is
+    read. `stored` (as the recipe placed them), `floor` (the published rule), `nearest` (the nearest voxel); `sphere:R`
+    (each voxel the class of the nearest atom within R A); `gaussian:S` (a float32 channel a class, max of exp(-d^2 / 2
+    S^2), 0 beyond 4 S A); `offset` (as stored, and from the centre of each labelled voxel to its atom). Atoms outside a
+    sub-grid count within it.
     box, core: voxels a side of a sub-grid and of the part that belongs to it alone (32 and 20). columns: only these.
     filter: only sub-grids that meet a condition on their table, without decoding the others, as a pyarrow expression
     or a list such as [("n_ca_core", ">", 0)]. shuffle: seed of a shuffle over all maps that decodes each once and

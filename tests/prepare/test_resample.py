@@ -81,6 +81,7 @@ def test_a_volume_smaller_than_a_step_is_refused() -> None:
         ((40, 31, 77), (0.7, 0.9, 0.5), True),
         ((33, 12, 9), (1.0, 1.0, 1.0), True),
         ((70, 9, 12), (0.3, 1.0, 1.0), True),
+        ((90, 31, 20), (1.02, 1.0, 1.003), True),  # steps are wider, and yet there are no more points
         ((20, 70, 12), (2.2, 0.3, 1.0), False),  # an axis grows: there is no room
     ],
 )
