@@ -26,7 +26,7 @@ FOREIGN = {
     b"\x28\xb5\x2f\xfd": "a zstd archive",
     b"PK\x03\x04": "a zip archive",
     b"\x89HDF\r\n": "an HDF5 file",
-    b"<": "an HTML or XML page",
+    **dict.fromkeys((b"<!", b"<?", b"<html", b"<HTML"), "an HTML or XML page"),  # a map of 60 columns begins "<\0"
 }
 "what a file is that begins so, and that can't be read as what it should be"
 

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import mrcfile
 import numpy as np
 import pytest
 
@@ -863,3 +864,13 @@ def test_a_parser_that_dies_is_seen_and_named(tmp_path: Path) -> None:
 
     assert [code for code, _ in ends] == ["value", "value", "died", "value"]
     assert "Segmentation fault" in ends[2][1]
+
+
+def test_a_map_of_60_columns_is_not_taken_for_a_page(tmp_path: Path) -> None:
+    """60 is `<` in its first byte; a transform (mode 4) is refused as what it is."""
+    path = tmp_path / "map.mrc"
+    with mrcfile.new(path) as file:
+        file.set_data(np.zeros((4, 4, 60), dtype=np.complex64))
+
+    with pytest.raises(RejectedError, match="mode 4, 60 x 4 x 4 values"):
+        read_header(path)
