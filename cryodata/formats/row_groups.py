@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,11 @@ from cryodata.errors import DatasetError
 from cryodata.formats.decoded_size import check_decoded
 from cryodata.formats.tables import ATOMS, FIRST_ATOMS, SUBGRIDS, check_schema, opened_table, vectors
 
-LABELLING = [*LABEL_COLUMNS, "state", "state_ca", "q_score", "xyz", "voxel_zyx"]
+LABELLING = (*LABEL_COLUMNS, "state", "state_ca", "q_score", "xyz", "voxel_zyx")
 "columns of the atoms table that labels are written from"
+
+STATES = ("state", "state_ca")
+"columns that say which atoms labels take"
 
 NO_LABEL = 255
 "state of an atom that no label takes"
@@ -126,21 +129,29 @@ def _as_now(table: pa.Table) -> pa.Table:
     return pa.table(columns, schema=ATOMS)
 
 
-def labelled_columns(path: Path | None, group: int) -> dict[str, npt.NDArray[Any]]:
+def labelled_columns(
+    path: Path | None, group: int, columns: Collection[str] = LABELLING
+) -> dict[str, npt.NDArray[Any]]:
     """What labels are written from, of the atoms of one volume that a label takes, as arrays by column; of none without
-    a file. DatasetError as `read_points`."""
+    a file. columns: those that are needed; the states come with them. DatasetError as `read_points`."""
+    wanted = [name for name in LABELLING if name in columns or name in STATES]
     if path is None:
         table = ATOMS.empty_table()
     else:
         with opened_table(path) as file:
             known = file.schema_arrow.remove_metadata() == ATOMS
-            table = _decoded(path, file, group, LABELLING) if known else None
+            table = _decoded(path, file, group, wanted) if known else None
         table = read_points(path, group) if table is None else _without_gaps(path, table)
-    states = {name: table[name].to_numpy() for name in ("state", "state_ca", "secondary", "q_score")}
-    taken = (states["state"] != NO_LABEL) | (states["state_ca"] != NO_LABEL)
-    texts = {name: _texts(table[name])[taken] for name in LABEL_COLUMNS if name not in states}
-    places = {name: vectors(table[name])[taken] for name in ("xyz", "voxel_zyx")}
-    return {**texts, **{name: values[taken] for name, values in states.items()}, **places}
+    found = {name: _as_array(table[name]) for name in wanted}
+    taken = (found["state"] != NO_LABEL) | (found["state_ca"] != NO_LABEL)
+    return {name: values[taken] for name, values in found.items()}
+
+
+def _as_array(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+    """A column of numbers, of vectors of them or of text."""
+    if pa.types.is_string(column.type):
+        return _texts(column)
+    return vectors(column) if pa.types.is_fixed_size_list(column.type) else np.asarray(column.to_numpy())
 
 
 def _texts(column: pa.ChunkedArray) -> npt.NDArray[np.str_]:

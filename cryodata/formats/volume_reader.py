@@ -10,6 +10,7 @@ import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from io import SEEK_END, RawIOBase
 from itertools import product
 from typing import Any
@@ -19,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from numcodecs.zstd import Zstd
 
+from cryodata.compiled import LINE, VECTOR, loops
 from cryodata.errors import DatasetError
 from cryodata.formats.volume_metadata import StoredArray, why
 
@@ -29,6 +31,7 @@ KEPT_BYTES = 8 << 20
 "memory for chunks that a thread keeps at most"
 
 _own = threading.local()
+_loops = partial(loops, "cryodata.formats.chunk_kernels")
 
 Open = Callable[[str], RawIOBase]
 "opens a file by its path in the volume's folder; raises FileNotFoundError"
@@ -166,7 +169,21 @@ def _read_shard(
         if _frame_size(frame) != scratch.nbytes:
             raise ValueError(f"chunk {place} holds {_frame_size(frame)} bytes; expected {scratch.nbytes}")
         codec.decode(frame, out=scratch)
-        result[target] = scratch[tuple(slice(0, n) for n in span)]
+        _put(result[target], scratch[tuple(slice(0, n) for n in span)])
+
+
+def _put(target: npt.NDArray[Any], chunk: npt.NDArray[Any]) -> None:
+    """target[...] = chunk. Past the caches where it can be: the volume is larger than they are, and reading what will
+    be overwritten takes most of the time."""
+    compiled = _loops()
+    steps = (target.ctypes.data, *target.strides[:-1])
+    lines = all(step % LINE == 0 for step in steps) and target.shape[-1] % VECTOR == 0
+    contiguous = target.strides[-1] == chunk.strides[-1] == target.itemsize
+    if compiled is None or not lines or not contiguous:
+        target[...] = chunk
+    else:
+        unsigned = f"u{target.itemsize}"
+        compiled.put_past(target.view(unsigned), chunk.view(unsigned))
 
 
 def _frame_size(frame: npt.NDArray[np.uint8]) -> int:

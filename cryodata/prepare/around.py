@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from types import ModuleType
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from cryodata.compiled import loops
 from cryodata.prepare.points import BoxPoints
 from cryodata.prepare.rules import LabelRule
 
@@ -22,6 +22,8 @@ PAIRS = 1 << 20
 
 SLACK = 1e-9
 "voxels by which the search around an atom is wider than its reach: the distance decides, not the search"
+
+_loops = partial(loops, "cryodata.prepare.around_kernels")
 
 Bounds = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 "first voxels of boxes that may be written, and those after the last, int64 (n, 3) each"
@@ -79,7 +81,7 @@ def draw_spheres(
         return
     shape = next(iter(out.values())).shape
     windows = _windows(rule, points, shape, size, inside)
-    compiled = _compiled()
+    compiled = _loops()
     if compiled is not None:
         place, rows = compiled.nearest(windows.first, *windows.squares, points.sample, shape, rule.size**2)
     else:
@@ -126,7 +128,7 @@ def draw_gaussians(
         # a product of one factor an axis: the compiled path and this one then multiply the same numbers
         factors = tuple(np.exp(square / (-2 * rule.size**2)) for square in windows.squares)
         flat = target.reshape(count * classes, *target.shape[2:])
-        compiled = _compiled()
+        compiled = _loops()
         if compiled is not None:
             compiled.highest(flat, windows.first, *windows.squares, *factors, channel, rule.reach**2)
         else:
@@ -158,13 +160,3 @@ def _flat(
 ) -> npt.NDArray[np.int64]:
     z, y, x = (windows.first[point, axis] + steps[axis] for axis in range(3))
     return np.asarray(((outer[point] * shape[-3] + z) * shape[-2] + y) * shape[-1] + x)
-
-
-@lru_cache(maxsize=1)
-def _compiled() -> ModuleType | None:
-    """The compiled loops; None without numba."""
-    try:
-        from cryodata.prepare import around_kernels
-    except ImportError:
-        return None
-    return around_kernels

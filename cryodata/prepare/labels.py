@@ -69,6 +69,16 @@ def place_points(
     return replace(placed, state=settled["state"], state_ca=settled["state_ca"])
 
 
+def voxel_columns(labels: Sequence[ArraySpec]) -> set[str]:
+    """Columns of the atoms table that labels are written from by the stored voxels, their states aside."""
+    needed = {"atom", "voxel_zyx"}  # by the first of them the atoms are counted
+    for array in labels:
+        needed.add(array.column)
+        needed.update(name for name, wanted in (("kind", array.kinds), ("part", array.parts)) if wanted)
+        needed.update(["q_score"] if array.ignore_below else [])
+    return needed
+
+
 def carried(array: ArraySpec, columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
     """Which atoms carry a label, whatever their class; bool (n,)."""
     mask = np.ones(len(columns["atom"]), dtype=np.bool_)

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from types import ModuleType
 
 import numpy as np
 
+from cryodata.compiled import loops
 from cryodata.core.volume import FloatArray, Volume
 from cryodata.prepare.neighbours import Rows, near_rows
 from cryodata.prepare.quality import sample_trilinear
@@ -71,7 +71,7 @@ def q_scores(volume: Volume, xyz: FloatArray, rows: Rows | None = None, sigma: f
     first, others = near_rows(xyz, rows, 2.0 * float(SHELLS[-1]))  # beyond, it is nearer to no point of a shell
     around = Surroundings(xyz[rows], first, xyz[others] - np.repeat(xyz[rows], np.diff(first), axis=0))
     reference = np.exp(-0.5 * np.square(SHELLS / sigma))
-    compiled = compiled_loops()
+    compiled = loops("cryodata.prepare.qscore_kernels")
     if compiled is not None:
         return np.asarray(compiled.scores(volume, around, reference, SHELLS, all_spheres(), (POINTS, FLAT)))
     pieces = [
@@ -167,13 +167,3 @@ def residue_means(scores: FloatArray, residue: Rows) -> FloatArray:
     total = np.bincount(residue, scores)
     count = np.bincount(residue)
     return np.asarray(np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0))
-
-
-@lru_cache(maxsize=1)
-def compiled_loops() -> ModuleType | None:
-    """The compiled loops; None without numba."""
-    try:
-        from cryodata.prepare import qscore_kernels
-    except ImportError:
-        return None
-    return qscore_kernels

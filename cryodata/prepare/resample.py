@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from functools import cache
-from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
 
+from cryodata.compiled import loops
 from cryodata.core.volume import Volume
 
 SIZE_SLACK = 1e-4
@@ -95,7 +94,7 @@ class _Planes:
         self._data, self._taps_y, self._taps_x = data, taps_y, taps_x
         self._kept = [(-1, np.empty(after)) for _ in range(2)]
         self._rows = [np.empty((ROWS, width)) for width in (data.shape[2], data.shape[2], after[1], after[1])]
-        self._loops = _compiled()
+        self._loops = loops("cryodata.prepare.volume_kernels")
 
     def at(self, number: int) -> npt.NDArray[np.float64]:
         """The plane of that number (ny, nx); valid until two others are asked for."""
@@ -151,13 +150,3 @@ def _mix(
     below *= 1.0 - share
     above *= share
     below += above
-
-
-@cache
-def _compiled() -> ModuleType | None:
-    """The compiled loops; None without numba."""
-    try:
-        from cryodata.prepare import volume_kernels
-    except ImportError:
-        return None
-    return volume_kernels

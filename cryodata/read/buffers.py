@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cryodata.compiled import LINE
+
 Layout = tuple[tuple[int, ...], np.dtype[Any]]
 "shape and type of an array"
 
 Places = dict[str, tuple[int, tuple[int, ...], str]]
 "by column: first byte in the memory of a batch, shape, type"
-
-ALIGNED = 64
-"bytes; arrays begin at multiples of it, as vectors and lines of the cache do"
 
 
 class Buffers:
@@ -34,8 +33,7 @@ class Buffers:
         except IndexError:
             memory = np.empty(0, dtype=np.uint8)
         if len(memory) < max(size, 1):
-            memory = np.empty(size + 2 * ALIGNED, dtype=np.uint8)
-            memory = memory[-memory.ctypes.data % ALIGNED :][: size + ALIGNED]
+            memory = lined(size + LINE)
         # an array over a view, not over an array: its views keep it alive, and its end is the end of them all
         whole = np.frombuffer(memory.data, dtype=np.uint8)
         weakref.finalize(whole, _keep, self._spare, self._most, memory).atexit = False
@@ -45,12 +43,18 @@ class Buffers:
         return Buffers, (self._most,)  # memory stays in its process
 
 
+def lined(size: int) -> npt.NDArray[np.uint8]:
+    """Fresh memory that begins a line of the cache."""
+    memory = np.empty(size + LINE, dtype=np.uint8)
+    return memory[-memory.ctypes.data % LINE :][:size]
+
+
 def placed(layouts: Mapping[str, Layout]) -> tuple[Places, int]:
     """Where the arrays of a batch lie in one piece of memory, and how many bytes they take."""
     places, end = {}, 0
     for name, (shape, dtype) in layouts.items():
         places[name] = (end, shape, dtype.str)
-        end += -(-math.prod(shape) * dtype.itemsize // ALIGNED) * ALIGNED
+        end += -(-math.prod(shape) * dtype.itemsize // LINE) * LINE
     return places, end
 
 

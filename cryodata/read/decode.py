@@ -34,7 +34,7 @@ from cryodata.formats.versions import DatasetVersion, open_version
 from cryodata.formats.volume_metadata import StoredArray, read_metadata, stored_array
 from cryodata.formats.volume_reader import Boxes, read_array
 from cryodata.formats.volumes import array_path
-from cryodata.read.decoded import DecodedVolume, VolumeLabels, volume_labels
+from cryodata.read.decoded import DecodedVolume, VolumeLabels, columns_needed, volume_labels
 from cryodata.read.kept import Kept
 
 CACHE_BYTES = 1 << 30
@@ -208,8 +208,10 @@ class Volumes:
     def labels(self, number: int, rule: str, rotated: bool = False) -> VolumeLabels:
         """What the labels of a volume are written from by a rule; rotated: after rotations, too."""
         row = self.entries.slice(number, 1).to_pylist()[0]
-        columns = labelled_columns(*self._atom_groups.get(number, (None, 0)))
-        return volume_labels(self.opened.manifest.schema, columns, row, rule, rotated)
+        schema = self.opened.manifest.schema
+        path, group = self._atom_groups.get(number, (None, 0))
+        columns = labelled_columns(path, group, columns_needed(schema, rule, rotated))
+        return volume_labels(schema, columns, row, rule, rotated)
 
     def _open(self, path: str) -> FileIO:
         """An object opened, FileNotFoundError if the version has none of that name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,9 @@ import numpy.typing as npt
 from cryodata.core.schema import Schema
 from cryodata.core.subgrids import Shape, cut_box
 from cryodata.errors import DatasetError
+from cryodata.formats.row_groups import LABELLING
 from cryodata.prepare.draw import OFFSET, OFFSET_MASK, draw
-from cryodata.prepare.labels import VOXEL_RULES, WRITTEN, class_values, settle_all
+from cryodata.prepare.labels import VOXEL_RULES, WRITTEN, class_values, settle_all, voxel_columns
 from cryodata.prepare.points import BoxPoints, Columns, Grid, Points, label_points
 from cryodata.prepare.rules import LabelRule
 from cryodata.read.columns import ArrayColumn
@@ -115,6 +116,13 @@ class DecodedVolume:
 def looks_around(rule: LabelRule) -> bool:
     """Whether a rule writes more than one voxel an atom."""
     return not rule.by_voxel or rule.kind == "offset"
+
+
+def columns_needed(schema: Schema, rule: str, rotated: bool) -> Collection[str]:
+    """What `volume_labels` asks of the atoms table for a rule."""
+    parsed = LabelRule.parse(rule)
+    stored = parsed.kind == "stored" and not rotated
+    return voxel_columns(schema.labels) if stored else LABELLING
 
 
 def volume_labels(

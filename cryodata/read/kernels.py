@@ -6,17 +6,16 @@ the speed is that a row of float16 is loaded, widened and stored as vectors: Num
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Callable
-from functools import cache
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
-from cryodata.prepare.narrow import converts_half
-from cryodata.read.buffers import ALIGNED
+from cryodata.compiled import LINE, loops
+
+_loops = partial(loops, "cryodata.read.box_kernels", half=True)
 
 Numbers = npt.NDArray[np.int64]
 
@@ -33,13 +32,13 @@ def cut(out: npt.NDArray[np.float32], voxels: npt.NDArray[Any], first: Numbers, 
     low, high = first + np.minimum(spans, 0).sum(axis=1), first + np.maximum(spans, 0).sum(axis=1)
     if len(first) and (low.min() < 0 or high.max() >= len(voxels)):
         raise IndexError(f"a box reaches from {low.min()} to {high.max()} of {len(voxels)} voxels")
-    compiled = _compiled()
+    compiled = _loops()
     if compiled is None or voxels.dtype not in (np.float16, np.float32):
         _cut_by_numpy(out, voxels, first, strides)
     else:
         source = voxels.view(np.uint16) if voxels.itemsize == 2 else voxels
-        past = box * out.itemsize % ALIGNED == 0 and out.ctypes.data % ALIGNED == 0
-        compiled[0](out.reshape(-1), source, first, strides, box, past)
+        past = box * out.itemsize % LINE == 0 and out.ctypes.data % LINE == 0
+        compiled.cut_boxes(out.reshape(-1), source, first, strides, box, past)
 
 
 def scatter(
@@ -51,9 +50,9 @@ def scatter(
     IndexError if it lies outside.
     """
     boxes = out.reshape(len(out), -1)
-    compiled = _compiled()
+    compiled = _loops()
     if compiled is not None:
-        compiled[1](boxes, first, last, place, values)
+        compiled.scatter_points(boxes, first, last, place, values)
         return
     boxes[...] = 0
     for box, begin, end in zip(boxes, first.tolist(), last.tolist(), strict=True):
@@ -71,13 +70,3 @@ def warm_up() -> None:
 def _cut_by_numpy(out: npt.NDArray[np.float32], voxels: npt.NDArray[Any], first: Numbers, strides: Numbers) -> None:
     for box, begin, steps in zip(out, first.tolist(), (strides * voxels.itemsize).tolist(), strict=True):
         box[...] = as_strided(voxels[begin:], box.shape, steps)
-
-
-@cache
-def _compiled() -> tuple[Callable[..., None], ...] | None:
-    """Loops for volumes and for labels; None where numba or the conversion is missing."""
-    if importlib.util.find_spec("numba") is None or not converts_half():
-        return None
-    from cryodata.read.compiled import cut_boxes, scatter_points
-
-    return cut_boxes, scatter_points

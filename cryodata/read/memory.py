@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cryodata.core.subgrids import counts_of
 from cryodata.formats.tables import vectors
 from cryodata.prepare.rules import LabelRule
 from cryodata.read.decode import Volumes, volumes_of
 from cryodata.read.fill import DRAWN_POINTS, DRAWN_VOXELS
+from cryodata.read.frame import slot_voxels
 from cryodata.read.plan import StreamPlan
 from cryodata.read.pool import DECODE_THREADS, blocks_held, decodes_ahead, slots_of_stream
 
@@ -69,8 +69,7 @@ class Memory:
 def slots_needed(plan: StreamPlan, streams: int, held: int) -> tuple[int, int, np.dtype[np.generic]]:
     """Slots of some streams, values of each (the largest map with its frame, if density is read), and their type."""
     store, core, box = volumes_of(plan.source.key), plan.source.core, plan.source.box
-    frames = core * (counts_of(_shapes(plan, store), core) - 1) + box
-    size = int(frames.prod(axis=1).max(initial=0)) if plan.source.density else 0
+    size = slot_voxels(_shapes(plan, store), box, core) if plan.source.density else 0
     volumes = len(plan.source.volumes)
     return streams * slots_of_stream(plan.pool_volumes // plan.streams, volumes, held), size, store.density_dtype
 

@@ -25,8 +25,9 @@ from cryodata.formats.volume_reader import Boxes
 from cryodata.read.ahead import Ahead
 from cryodata.read.decode import volumes_of
 from cryodata.read.decoded import VolumeLabels
+from cryodata.read.frame import clear_frame, framed, lead
 from cryodata.read.kernels import Numbers
-from cryodata.read.served import PoolVolume, Served, Turning, clear_frame, framed, serve
+from cryodata.read.served import PoolVolume, Served, Turning, serve
 from cryodata.read.slots import Slots
 from cryodata.read.sources import Sampling, SubgridSource
 
@@ -179,10 +180,10 @@ class Pool:
         def fill(voxels: npt.NDArray[Any]) -> None:
             mine = samples.place[since:][samples.volume[since:] == volume]
             boxes = self._boxes(grid, np.unique(source.places(volume, mine)))
-            padded = framed(voxels, grid)
+            frame = framed(voxels[lead(grid.margin) :], grid)
             if not self.slots.is_framed(slot, grid.shape_zyx):
-                clear_frame(padded, grid)
-            self.store.decode_density(row, padded[grid.inside], boxes)
+                clear_frame(frame, grid)
+            self.store.decode_density(row, frame[grid.inside], boxes)
 
         content = (self.order.epoch, begun.stream, begun.block, volume, since)
         if source.density and not self.slots.hold(slot, content, fill, patient):
@@ -190,7 +191,7 @@ class Pool:
         labels: VolumeLabels | None = None
         if len(source.arrays) > len(source.density):
             labels = self.store.labels(row, source.rule, rotated=bool(self.sampling.rotate))
-        begin = self.slots.begin_of(slot)
+        begin = self.slots.begin_of(slot) + lead(grid.margin)
         voxels = framed(self.slots.voxels[begin:], grid) if source.density else self.slots.voxels
         return PoolVolume(voxels, begin, grid, labels)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from cryodata.core.rotations import AXES, SIGNS, rotation_numbers, uniform_rotat
 from cryodata.core.subgrids import SubgridGrid
 from cryodata.prepare.points import Points
 from cryodata.read.decoded import VolumeLabels
+from cryodata.read.frame import frame_zyx
 from cryodata.read.kernels import Numbers
 from cryodata.read.sources import SubgridSource
 
@@ -59,7 +59,7 @@ class PoolVolume:
     """A volume of a block that is decoded."""
 
     voxels: npt.NDArray[Any]
-    "its slot: the volume in a frame of zeros, shape `grid.padded_zyx`; without density, of no use"
+    "its slot: the volume in a frame of zeros, shape `frame_zyx`; without density, of no use"
 
     begin: int
     "where that begins in the voxels of all slots"
@@ -138,7 +138,7 @@ def serve(
         grid, mine = volume.grid, np.flatnonzero(block.volume == number)
         box = source.places(number, block.place[mine])
         which[mine], start[mine] = place, grid.starts_zyx()[box]
-        _, ny, nx = grid.padded_zyx
+        _, ny, nx = frame_zyx(grid)
         strides[mine] = (ny * nx, nx, 1)
         first[mine] = volume.begin + ((start[mine] + grid.margin) * strides[mine]).sum(axis=1)
         if volume.labels is None:
@@ -159,19 +159,6 @@ def serve(
         {name: _joined_written(parts, count) for name, parts in written.items()},
         [_joined_near(parts, count) for parts in zip(*near, strict=True)],
     )  # fmt: skip
-
-
-def framed(voxels: npt.NDArray[Any], grid: SubgridGrid) -> npt.NDArray[Any]:
-    """A slot as the volume in a frame that holds whatever its boxes reach beyond it."""
-    return voxels[: math.prod(grid.padded_zyx)].reshape(grid.padded_zyx)
-
-
-def clear_frame(padded: npt.NDArray[Any], grid: SubgridGrid) -> None:
-    """Set the frame around a volume to 0."""
-    for axis, span in enumerate(grid.inside):
-        before = (slice(None),) * axis
-        padded[(*before, slice(0, span.start))] = 0
-        padded[(*before, slice(span.stop, None))] = 0
 
 
 def written_of(voxel: npt.NDArray[np.int32], values: npt.NDArray[np.uint8], grid: SubgridGrid, box: Numbers) -> Written:

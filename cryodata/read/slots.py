@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cryodata.core.subgrids import Shape
+from cryodata.read.buffers import lined
 from cryodata.read.shared import READ, WRITE, SharedMemory, granular
 
 Content = tuple[int, int, int, int, int]
@@ -56,7 +57,7 @@ class OwnSlots:
     """Slots of one process. Memory is taken when a slot is first filled."""
 
     def __init__(self, number: int, size: int, dtype: npt.DTypeLike) -> None:
-        self.voxels = np.empty(number * size, dtype=dtype)
+        self.voxels = lined(number * size * np.dtype(dtype).itemsize).view(dtype)
         self.fills = 0
         self._size = size
         self._framed: dict[int, Shape] = {}

@@ -79,7 +79,7 @@ class DeviceCutter:
         """Any rotation, interpolated linearly; beyond the frame of a volume lies 0."""
         box, which = out.shape[-1], served.volume[here]
         grids = [volume.grid for volume in served.volumes]
-        shape = self._moved(np.array([grid.padded_zyx for grid in grids])[which])[:, None]
+        shape = self._moved(np.array([volume.voxels.shape for volume in served.volumes])[which])[:, None]
         margin = np.array([grid.margin for grid in grids])[which]
         begin = self._moved(np.array([volume.begin for volume in served.volumes])[which])[:, None]
         centre = self._moved(served.start_zyx[here] + margin[:, None] + (box - 1) / 2)
