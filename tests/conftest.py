@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cryodata import compiled
 from cryodata.build.dataset import Report, build
 from cryodata.build.request import Request
 
@@ -42,6 +43,22 @@ def shared_data() -> Path:
     if not (SHARED_DATA / "entries.csv").exists():
         pytest.skip("the real maps of ../shared/data are not here")
     return SHARED_DATA
+
+
+@pytest.fixture
+def numpy_alone(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From its call on no loop runs compiled, as where numba is not installed."""
+    return lambda: monkeypatch.setattr(compiled, "_installed", lambda: False)
+
+
+@pytest.fixture(params=["compiled", "numpy"])
+def loops(request: pytest.FixtureRequest, numpy_alone: Callable[[], None]) -> str:
+    """Both ways in which inner loops run."""
+    if request.param == "numpy":
+        numpy_alone()
+    else:
+        assert compiled._installed(), "numba is installed with the development extra"
+    return str(request.param)
 
 
 @pytest.fixture(scope="session")

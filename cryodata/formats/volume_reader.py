@@ -173,17 +173,17 @@ def _read_shard(
 
 
 def _put(target: npt.NDArray[Any], chunk: npt.NDArray[Any]) -> None:
-    """target[...] = chunk. Past the caches where it can be: the volume is larger than they are, and reading what will
-    be overwritten takes most of the time."""
-    compiled = _loops()
-    steps = (target.ctypes.data, *target.strides[:-1])
-    lines = all(step % LINE == 0 for step in steps) and target.shape[-1] % VECTOR == 0
+    """target[...] = chunk. Past the caches where rows begin their lines: the volume is larger than they are, and to read
+    what will be overwritten takes most of the time."""
+    compiled, whole = _loops(), target.shape[-1] // VECTOR * VECTOR
+    lines = all(step % LINE == 0 for step in (target.ctypes.data, *target.strides[:-1]))
     contiguous = target.strides[-1] == chunk.strides[-1] == target.itemsize
     if compiled is None or not lines or not contiguous:
-        target[...] = chunk
-    else:
+        whole = 0
+    if compiled is not None and whole:
         unsigned = f"u{target.itemsize}"
-        compiled.put_past(target.view(unsigned), chunk.view(unsigned))
+        compiled.put_past(target[..., :whole].view(unsigned), chunk[..., :whole].view(unsigned))
+    target[..., whole:] = chunk[..., whole:]
 
 
 def _frame_size(frame: npt.NDArray[np.uint8]) -> int:

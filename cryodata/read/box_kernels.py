@@ -9,7 +9,7 @@ from numba import njit
 from cryodata.compiled import VECTOR
 from cryodata.compiled.vectors import fence, mover, prefetch
 
-PLANES_AHEAD = 2
+PLANES_AHEAD = 4
 "planes of a box that memory is asked for before their turn: rows far apart are no pattern that a processor foresees"
 
 _row, _row_past, _value = mover(VECTOR), mover(VECTOR, past=True), mover(1)

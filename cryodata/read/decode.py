@@ -34,7 +34,8 @@ from cryodata.formats.versions import DatasetVersion, open_version
 from cryodata.formats.volume_metadata import StoredArray, read_metadata, stored_array
 from cryodata.formats.volume_reader import Boxes, read_array
 from cryodata.formats.volumes import array_path
-from cryodata.read.decoded import DecodedVolume, VolumeLabels, columns_needed, volume_labels
+from cryodata.prepare.rules import LabelRule
+from cryodata.read.decoded import DecodedVolume, LabelsAsked, VolumeLabels, volume_labels
 from cryodata.read.kept import Kept
 
 CACHE_BYTES = 1 << 30
@@ -205,13 +206,15 @@ class Volumes:
             raise DatasetError(f"entry {entry}: the version has no object {where}/zarr.json") from None
         return entry, where, stored_array(metadata, path, tuple(row["shape_zyx"]), where)
 
-    def labels(self, number: int, rule: str, rotated: bool = False) -> VolumeLabels:
-        """What the labels of a volume are written from by a rule; rotated: after rotations, too."""
+    def labels(
+        self, number: int, rule: str, names: frozenset[str] | None = None, rotated: bool = False
+    ) -> VolumeLabels:
+        """What labels of a volume are written from by a rule. names: of the labels, None for all; rotated: after
+        rotations, too."""
         row = self.entries.slice(number, 1).to_pylist()[0]
-        schema = self.opened.manifest.schema
+        asked = LabelsAsked(self.opened.manifest.schema, LabelRule.parse(rule), names, rotated)
         path, group = self._atom_groups.get(number, (None, 0))
-        columns = labelled_columns(path, group, columns_needed(schema, rule, rotated))
-        return volume_labels(schema, columns, row, rule, rotated)
+        return volume_labels(asked, labelled_columns(path, group, asked.columns), row)
 
     def _open(self, path: str) -> FileIO:
         """An object opened, FileNotFoundError if the version has none of that name."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cryodata.core.schema import Schema
+from cryodata.core.schema import ArraySpec, Schema
 from cryodata.core.subgrids import Shape, cut_box
 from cryodata.errors import DatasetError
 from cryodata.formats.row_groups import LABELLING
@@ -118,47 +118,63 @@ def looks_around(rule: LabelRule) -> bool:
     return not rule.by_voxel or rule.kind == "offset"
 
 
-def columns_needed(schema: Schema, rule: str, rotated: bool) -> Collection[str]:
-    """What `volume_labels` asks of the atoms table for a rule."""
-    parsed = LabelRule.parse(rule)
-    stored = parsed.kind == "stored" and not rotated
-    return voxel_columns(schema.labels) if stored else LABELLING
+@dataclass(frozen=True, slots=True)
+class LabelsAsked:
+    """Which labels of a volume are to be written, and how."""
+
+    schema: Schema
+    rule: LabelRule
+    names: frozenset[str] | None = None
+    "of the labels; None: all. Those that are drawn from points come all together"
+
+    rotated: bool = False
+    "points are needed whatever the rule"
+
+    @property
+    def points(self) -> bool:
+        """Whether more is needed than the voxels of atoms."""
+        return self.rotated or looks_around(self.rule)
+
+    @property
+    def labels(self) -> tuple[ArraySpec, ...]:
+        """The labels."""
+        every = self.names is None or self.points
+        return tuple(array for array in self.schema.labels if every or array.name in (self.names or ()))
+
+    @property
+    def columns(self) -> Collection[str]:
+        """Columns of the atoms table that they are written from."""
+        return voxel_columns(self.labels) if self.rule.kind == "stored" and not self.points else LABELLING
 
 
-def volume_labels(
-    schema: Schema, columns: Columns, row: Mapping[str, Any], rule: str, rotated: bool = False
-) -> VolumeLabels:
+def volume_labels(asked: LabelsAsked, columns: Columns, row: Mapping[str, Any]) -> VolumeLabels:
     """Labels of a volume from its atoms.
 
-    columns: of the atoms table, `xyz` (n, 3) and `voxel_zyx` (n, 3) among them; atoms that no label takes may be left
-    out. row: of the entries table. rotated: points are needed whatever the rule. Raises DatasetError for a label point
-    outside the volume.
+    columns: of the atoms table, (n,) or (n, 3) each; atoms that no label takes may be left out. row: of the entries
+    table. Raises DatasetError for a label point outside the volume.
     """
-    parsed, shape = LabelRule.parse(rule), _shape(row)
-    grid = Grid(shape, row["origin_xyz"], row["voxel_size_xyz"])
-    values = {array.name: class_values(array, columns) for array in schema.labels}
+    grid = Grid(_shape(row), row["origin_xyz"], row["voxel_size_xyz"])
+    values = {array.name: class_values(array, columns) for array in asked.labels}
     voxels: LabelVoxels = {}
-    if parsed.by_voxel:
-        voxels = _label_voxels(schema, columns, values, grid, parsed, row["entry_id"])
-    needed = rotated or looks_around(parsed)
-    points = label_points(schema, columns, values, grid, parsed) if needed else ()
-    return VolumeLabels(parsed, schema.voxel_rule, grid, voxels, points)
+    if asked.rule.by_voxel:
+        voxels = _label_voxels(asked, columns, values, grid, row["entry_id"])
+    points = label_points(asked.schema, columns, values, grid, asked.rule) if asked.points else ()
+    return VolumeLabels(asked.rule, asked.schema.voxel_rule, grid, voxels, points)
 
 
 def _label_voxels(
-    schema: Schema,
+    asked: LabelsAsked,
     columns: Columns,
     values: Mapping[str, npt.NDArray[np.uint8]],
     grid: Grid,
-    rule: LabelRule,
     entry_id: str,
 ) -> LabelVoxels:
     voxel, states = columns["voxel_zyx"], {name: columns[name] for name in ("state", "state_ca")}
-    if rule.kind in VOXEL_RULES:
-        voxel = VOXEL_RULES[rule.kind](columns["xyz"], grid.origin_xyz, grid.voxel_size_xyz)
-        states = settle_all(voxel, columns, grid.shape_zyx, schema.collisions)
+    if asked.rule.kind in VOXEL_RULES:
+        voxel = VOXEL_RULES[asked.rule.kind](columns["xyz"], grid.origin_xyz, grid.voxel_size_xyz)
+        states = settle_all(voxel, columns, grid.shape_zyx, asked.schema.collisions)
     result = {}
-    for array in schema.labels:
+    for array in asked.labels:
         rows = np.flatnonzero((states[array.state] == WRITTEN) & (values[array.name] > 0))
         if np.any((voxel[rows] < 0) | (voxel[rows] >= np.asarray(grid.shape_zyx))):
             raise DatasetError(f"entry {entry_id}: a label point claims a voxel outside {grid.shape_zyx}")

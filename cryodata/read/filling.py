@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy.typing as npt
@@ -14,6 +14,8 @@ from cryodata.read.served import Served
 Fill = Callable[[Mapping[str, Any], Served, slice, npt.NDArray[Any], frozenset[str]], None]
 "writes some of what is served into them, as `fill` does"
 
+Part = tuple[Mapping[str, Any], Served, slice]
+"arrays of a batch, what is served, and which of that is written into them"
 
 PIECE = 8
 "sub-grids that one of two threads fills at a time"
@@ -24,18 +26,23 @@ class Filling:
 
     def __init__(self, fill: Fill, pool: Pool, hands: Hands) -> None:
         self.hands = hands
-        self._fill, self._voxels, self._density = fill, pool.slots.voxels, pool.source.density
-        self._parts: list[tuple[Mapping[str, Any], Served, slice]] = []
+        self._fill, self._pool = fill, pool
+        self._parts: list[Part] = []
 
     def add(self, arrays: Mapping[str, Any], served: Served, here: slice) -> None:
         """Some of what is served, to be written into arrays by the next `finish`."""
-        size = PIECE if self.hands.helpers else here.stop - here.start
-        for first in range(here.start, here.stop, size):
-            part = slice(first, min(first + size, here.stop))
-            within = slice(part.start - here.start, part.stop - here.start)
-            self._parts.append(({name: array[within] for name, array in arrays.items()}, served, part))
+        self._parts.append((arrays, served, here))
 
     def finish(self) -> None:
         """Write all of it."""
-        parts, self._parts = self._parts, []
-        self.hands.do(lambda place: self._fill(*parts[place], self._voxels, self._density), len(parts))
+        helped = self.hands.helpers > 0 and self._pool.idle_cores > 0
+        parts = [piece for part in self._parts for piece in (_pieces(*part) if helped else [part])]
+        self._parts, voxels, density = [], self._pool.slots.voxels, self._pool.source.density
+        self.hands.do(lambda place: self._fill(*parts[place], voxels, density), len(parts), helped)
+
+
+def _pieces(arrays: Mapping[str, Any], served: Served, here: slice) -> Iterator[Part]:
+    for first in range(here.start, here.stop, PIECE):
+        part = slice(first, min(first + PIECE, here.stop))
+        within = slice(part.start - here.start, part.stop - here.start)
+        yield {name: array[within] for name, array in arrays.items()}, served, part

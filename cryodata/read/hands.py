@@ -14,8 +14,8 @@ class Hands:
         self._threads = ThreadPoolExecutor(helpers, "cryodata-cut") if helpers else None
         self.helpers = helpers
 
-    def do(self, work: Callable[[int], None], pieces: int) -> None:
-        """work(0) to work(pieces - 1), each once, in any order; raises what one of them raised."""
+    def do(self, work: Callable[[int], None], pieces: int, helped: bool = True) -> None:
+        """work(0) to work(pieces - 1), each once, in any order; raises what one of them raised. helped: not alone."""
         left = deque(range(pieces))
 
         def take() -> None:
@@ -30,7 +30,11 @@ class Hands:
                     left.clear()
                     raise
 
-        helping = [self._threads.submit(take) for _ in range(min(self.helpers, pieces - 1))] if self._threads else []
+        helping = (
+            [self._threads.submit(take) for _ in range(min(self.helpers, pieces - 1))]
+            if self._threads and helped
+            else []
+        )
         try:
             take()
         finally:

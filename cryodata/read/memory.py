@@ -14,7 +14,7 @@ from cryodata.read.decode import Volumes, volumes_of
 from cryodata.read.fill import DRAWN_POINTS, DRAWN_VOXELS
 from cryodata.read.frame import slot_voxels
 from cryodata.read.plan import StreamPlan
-from cryodata.read.pool import DECODE_THREADS, blocks_held, decodes_ahead, slots_of_stream
+from cryodata.read.pool import blocks_held, decode_threads, slots_of_stream
 
 HELD_ATOM, MADE_ATOM = 64, 512
 "bytes of a label point while its map is held, and while its table is read (measured: 22 to 56, 280 to 390)"
@@ -92,7 +92,7 @@ def memory_needed(
     atoms = np.zeros(1, dtype=np.int64)
     if len(plan.source.arrays) > len(plan.source.density):
         atoms = store.atom_counts[plan.source.volumes]
-    decoders = (DECODE_THREADS if decodes_ahead() else 0) + (shared or not decodes_ahead())
+    decoders = decode_threads() + 1
     chunk = store.chunk_bytes(plan.source.volumes) if plan.source.density else 0
     readers = max(1, workers)
     return Memory(

@@ -32,12 +32,12 @@ from cryodata.read.slots import Slots
 from cryodata.read.sources import Sampling, SubgridSource
 
 DECODE_THREADS = 2
-"decoding releases the interpreter: two threads keep a second core busy"
+"at most; decoding releases the interpreter, and the reader decodes beside them while it waits"
 
 
-def decodes_ahead() -> bool:
-    """Whether a second core can decode while the first serves."""
-    return _cores() > 1
+def decode_threads() -> int:
+    """Threads that decode while the reader serves: one core is left to it."""
+    return min(DECODE_THREADS, _cores() - 1)
 
 
 def blocks_held(shared: bool) -> int:
@@ -45,7 +45,7 @@ def blocks_held(shared: bool) -> int:
 
     shared: with other workers.
     """
-    return 2 if shared or decodes_ahead() else 1
+    return 2 if shared or decode_threads() else 1
 
 
 def slots_of_stream(block: int, volumes: int, held: int) -> int:
@@ -90,7 +90,7 @@ class Pool:
         """since: position in the streams from which on they are served. shared: other workers use the slots, too."""
         self.source, self.sampling, self.order, self.streams, self.slots = source, sampling, order, streams, slots
         self.store, self._held = volumes_of(source.key), blocks_held(shared)
-        self._threads = ThreadPoolExecutor(DECODE_THREADS, "cryodata-decode") if decodes_ahead() else None
+        self._threads = ThreadPoolExecutor(decode_threads(), "cryodata-decode") if decode_threads() else None
         self._since, self._lock, self._ahead = since, threading.Lock(), Ahead(self.store)
         self._begun: dict[tuple[int, int], _Begun] = {}
         self._serving: dict[int, tuple[int, Served]] = {}
@@ -138,6 +138,13 @@ class Pool:
             begun.ahead = [None for _ in places]
             return
         begun.ahead = [self._threads.submit(self._decode_ahead, begun, place) for place in places]
+
+    @property
+    def idle_cores(self) -> int:
+        """Cores on which nothing is decoded now, that of the reader aside."""
+        begun = list(self._begun.values())
+        decoding = sum(future is not None and not future.done() for block in begun for future in block.ahead)
+        return _cores() - 1 - min(decoding, decode_threads())
 
     def close(self) -> None:
         """Stop decoding and let go of everything."""
@@ -190,7 +197,8 @@ class Pool:
             return None
         labels: VolumeLabels | None = None
         if len(source.arrays) > len(source.density):
-            labels = self.store.labels(row, source.rule, rotated=bool(self.sampling.rotate))
+            names = frozenset(source.arrays) - source.density
+            labels = self.store.labels(row, source.rule, names, bool(self.sampling.rotate))
         begin = self.slots.begin_of(slot) + lead(grid.margin)
         voxels = framed(self.slots.voxels[begin:], grid) if source.density else self.slots.voxels
         return PoolVolume(voxels, begin, grid, labels)
@@ -209,8 +217,10 @@ class Pool:
         return self._since - first if first < self._since < last else 0
 
     def _ready(self, begun: _Begun) -> Served:
-        volumes = [self._volume(begun, place) for place in range(len(begun.ahead))]
-        return begun.served or self._serve(begun, volumes)
+        # from the end: threads came from the other one
+        for place in reversed(range(len(begun.ahead))):
+            begun.done[place] = self._volume(begun, place)
+        return begun.served or self._serve(begun, [begun.done[place] for place in range(len(begun.ahead))])
 
     def _decode_ahead(self, begun: _Begun, place: int) -> PoolVolume | None:
         """Decode a volume if its slot is free; the last of a block makes that ready, too."""
@@ -224,9 +234,9 @@ class Pool:
         return volume
 
     def _volume(self, begun: _Begun, place: int) -> PoolVolume:
-        """A volume of a block, waited for."""
+        """A volume of a block; decoded here if no thread has begun with it, else waited for."""
         ahead = begun.ahead[place]
-        volume = None if ahead is None else ahead.result()
+        volume = None if ahead is None or ahead.cancel() else ahead.result()
         volume = volume or self._decode(begun, place, True)
         if volume is None:
             raise AssertionError("a slot that was waited for is held")

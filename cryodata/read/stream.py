@@ -20,7 +20,7 @@ from cryodata.read.filling import Fill, Filling
 from cryodata.read.hands import Hands
 from cryodata.read.memory import BATCHES_ALIVE, Memory, memory_needed, slots_needed
 from cryodata.read.plan import StreamPlan
-from cryodata.read.pool import Pool, blocks_held, decodes_ahead
+from cryodata.read.pool import Pool, blocks_held, decode_threads
 from cryodata.read.shared import SharedMemory
 from cryodata.read.slots import OwnSlots, SharedSlots, Slots
 from cryodata.read.sources import SUBGRID_IDS
@@ -123,7 +123,7 @@ class BatchReader:
         part = self.plan.batch_size // self.plan.streams
         pool = Pool(self.plan.source, self.plan.sampling, order, self.mine, slots, first * part, shared=own is None)
         new, first = new or self.new_arrays, first + offset
-        filling = Filling(fill or fill_on_host, pool, Hands(1 if fill is None and decodes_ahead() else 0))
+        filling = Filling(fill or fill_on_host, pool, Hands(1 if fill is None and decode_threads() else 0))
         try:
             for stream in self.mine:  # what the first batch needs comes before what the second may
                 if first * part < order.length(stream):

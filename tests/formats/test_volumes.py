@@ -22,6 +22,7 @@ from cryodata.errors import DatasetError
 from cryodata.formats.volume_metadata import parse_metadata, stored_array
 from cryodata.formats.volume_reader import Boxes, read_array
 from cryodata.formats.volumes import folder_files, write_volume
+from cryodata.read.buffers import lined
 
 SCHEMA = Schema(
     (
@@ -42,11 +43,9 @@ def make(folder: Path, shape: tuple[int, int, int] = SHAPE, dtype: str = "float1
     return folder, volume, atom
 
 
-def read(folder: Path, path: str = "density", shape: tuple[int, ...] = SHAPE) -> Any:
-    metadata = parse_metadata((folder / "zarr.json").read_bytes(), "v.zarr")
-    return read_array(
-        stored_array(metadata, path, shape, "v.zarr"), lambda name: (folder / name).open("rb", buffering=0), "v.zarr"
-    )
+def read(folder: Path, path: str = "density", shape: tuple[int, ...] = SHAPE, out: Any = None) -> Any:
+    array = stored_array(parse_metadata((folder / "zarr.json").read_bytes(), "v.zarr"), path, shape, "v.zarr")
+    return read_array(array, lambda name: (folder / name).open("rb", buffering=0), "v.zarr", out)
 
 
 @pytest.mark.parametrize("shape", [(70, 65, 130), (64, 64, 64), (1, 1, 1), (3, 200, 5)], ids=str)
@@ -55,6 +54,25 @@ def test_what_is_written_is_read_back(tmp_path: Path, shape: tuple[int, int, int
 
     assert np.array_equal(volume.data.astype(np.float16), read(folder, shape=shape))
     assert np.array_equal(atom, read(folder, "labels/atom/0", shape))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("shape", [(70, 65, 130), (64, 64, 64), (3, 5, 33), (2, 2, 31)], ids=str)
+@pytest.mark.parametrize("first", [0, 1, 16, 32])
+def test_it_is_read_into_a_part_of_a_larger_array_and_nothing_beside_it_is_written(
+    tmp_path: Path, loops: str, shape: tuple[int, int, int], dtype: str, first: int
+) -> None:
+    """Rows that begin lines of the cache are written in another way than others."""
+    folder, volume, _ = make(tmp_path / "v.zarr", shape, dtype)
+    frame = lined(80 * 70 * 192 * np.dtype(dtype).itemsize).view(dtype).reshape(80, 70, 192)
+    frame[...] = 7
+    there = (slice(1, 1 + shape[0]), slice(2, 2 + shape[1]), slice(first, first + shape[2]))
+
+    read(folder, shape=shape, out=frame[there])
+
+    assert np.array_equal(frame[there], volume.data.astype(dtype))
+    frame[there] = 7
+    assert (frame == 7).all()
 
 
 def test_float16_keeps_0_and_1_and_is_off_by_less_than_the_promise(tmp_path: Path) -> None:

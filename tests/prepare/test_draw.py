@@ -105,16 +105,6 @@ def boxes_of(groups: tuple[Points, ...], starts: np.ndarray, box: int, margin: i
     ]
 
 
-@pytest.fixture(params=["numba", "numpy"])
-def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both ways in which the loops around atoms are run."""
-    if request.param == "numpy":
-        monkeypatch.setattr(around, "_compiled", lambda: None)
-    else:
-        pytest.importorskip("numba")
-    return str(request.param)
-
-
 # one voxel an atom
 
 
@@ -238,7 +228,7 @@ SIZES = [
 
 @pytest.mark.parametrize("text", ["sphere:1", "sphere:2.5", "gaussian:0.5", "gaussian:1"])
 @pytest.mark.parametrize("voxel_size", SIZES)
-def test_what_is_around_an_atom_is_found_by_plain_loops(text: str, voxel_size: Any, path: str) -> None:
+def test_what_is_around_an_atom_is_found_by_plain_loops(text: str, voxel_size: Any, loops: str) -> None:
     groups, box = some_boxes(1), 7
     sizes = np.broadcast_to(np.array(voxel_size), (3, 3))
     rule = LabelRule.parse(text)
@@ -257,11 +247,13 @@ def test_what_is_around_an_atom_is_found_by_plain_loops(text: str, voxel_size: A
 
 
 @pytest.mark.parametrize("text", ["sphere:3", "gaussian:1.2"])
-def test_numba_and_numpy_give_the_same_bytes(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numba_and_numpy_give_the_same_bytes(
+    text: str, monkeypatch: pytest.MonkeyPatch, numpy_alone: Callable[[], None]
+) -> None:
     pytest.importorskip("numba")
     groups = some_boxes(2, 5, 200, 20)
     compiled = drawn(text, groups, 5, 20)
-    monkeypatch.setattr(around, "_compiled", lambda: None)
+    numpy_alone()
     monkeypatch.setattr(around, "PAIRS", 10_000)  # several chunks, also within a box
 
     plain = drawn(text, groups, 5, 20)
@@ -269,7 +261,7 @@ def test_numba_and_numpy_give_the_same_bytes(text: str, monkeypatch: pytest.Monk
     assert all(plain[name].tobytes() == compiled[name].tobytes() for name in plain)
 
 
-def test_of_two_atoms_at_the_same_distance_the_stronger_writes_the_voxel(path: str) -> None:
+def test_of_two_atoms_at_the_same_distance_the_stronger_writes_the_voxel(loops: str) -> None:
     place = np.array([[2.0, 2.0, 1.0], [2.0, 2.0, 3.0], [2.0, 2.0, 1.0]])
     points = BoxPoints(place, np.zeros(3, dtype=np.int64), {"atom": np.array([3, 2, 1], dtype=np.uint8)})
 
@@ -278,14 +270,14 @@ def test_of_two_atoms_at_the_same_distance_the_stronger_writes_the_voxel(path: s
     assert found[2, 2].tolist() == [1, 1, 1, 2, 2]
 
 
-def test_the_nearest_atom_counts_though_it_has_no_class(path: str) -> None:
+def test_the_nearest_atom_counts_though_it_has_no_class(loops: str) -> None:
     place = np.array([[2.0, 2.0, 1.0], [2.0, 2.0, 2.4]])
     points = BoxPoints(place, np.zeros(2, dtype=np.int64), {"amino": np.array([1, 0], dtype=np.uint8)})
 
     assert drawn("sphere:2", [points], 1, 5)["amino"][0, 2, 2].tolist() == [1, 1, 0, 0, 0]
 
 
-def test_atoms_outside_the_box_are_seen_inside(path: str) -> None:
+def test_atoms_outside_the_box_are_seen_inside(loops: str) -> None:
     points = BoxPoints(np.array([[-1.5, 2.0, 2.0]]), np.zeros(1, dtype=np.int64), {"atom": np.ones(1, np.uint8)})
 
     assert np.argwhere(drawn("sphere:2", [points], 1, 5)["atom"][0])[:, 0].tolist() == [0] * 5
@@ -294,7 +286,7 @@ def test_atoms_outside_the_box_are_seen_inside(path: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["sphere:2", "gaussian:1"])
-def test_nothing_is_written_where_the_box_leaves_the_map(text: str, path: str) -> None:
+def test_nothing_is_written_where_the_box_leaves_the_map(text: str, loops: str) -> None:
     groups, box = some_boxes(3), 7
     low, high = np.array([[0, 0, 0], [2, 0, 1], [0, 7, 0]]), np.array([[7, 7, 7], [7, 5, 7], [7, 7, 7]])
 
@@ -392,7 +384,7 @@ def test_columns_that_nobody_asked_for_are_not_drawn() -> None:
 
 
 @pytest.mark.parametrize("text", ["floor", "sphere:2", "gaussian:1", "offset"])
-def test_boxes_without_atoms_are_empty(text: str, path: str) -> None:
+def test_boxes_without_atoms_are_empty(text: str, loops: str) -> None:
     groups = [
         BoxPoints.gather([(points, np.zeros(0, dtype=np.int64), (0, 0, 0))] * 2)
         for points in points_of(protein(0), text)

@@ -5,17 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cryodata.prepare import narrow
 from cryodata.prepare.narrow import narrowed
 
-
-@pytest.fixture(params=["compiled", "numpy"], autouse=True)
-def loops(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways to run the loops."""
-    if request.param == "numpy":
-        monkeypatch.setattr(narrow, "_compiled", lambda: None)
-    else:
-        assert narrow._compiled() is not None, "numba is installed with the development extra"
+pytestmark = pytest.mark.usefixtures("loops")
 
 
 def test_every_kind_of_float32_is_rounded_as_numpy_does() -> None:

@@ -15,7 +15,6 @@ from cryodata.core.volume import FloatArray, Volume
 from cryodata.formats.mrc import read_volume
 from cryodata.formats.mrc_header import read_header
 from cryodata.formats.structure import read_structure
-from cryodata.prepare import qscore
 from cryodata.prepare.neighbours import near_rows
 from cryodata.prepare.qscore import SIGMA, q_scores, residue_means
 
@@ -248,12 +247,12 @@ def test_a_wider_atom_scores_lower() -> None:
 
 @pytest.mark.parametrize("entry", REAL)
 def test_without_numba_the_scores_are_the_same_bytes(
-    shared_data: Path, entry: str, monkeypatch: pytest.MonkeyPatch
+    shared_data: Path, entry: str, numpy_alone: Callable[[], None]
 ) -> None:
     volume, model = real_pair(shared_data, entry)
     rows = np.arange(0, len(model), len(model) // 300)
 
     compiled = q_scores(volume, model.xyz, rows)
-    monkeypatch.setattr(qscore, "compiled_loops", lambda: None)
+    numpy_alone()
 
     np.testing.assert_array_equal(q_scores(volume, model.xyz, rows), compiled)

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from cryodata.core.volume import Volume
-from cryodata.prepare import resample as module
 from cryodata.prepare.resample import resample, resampled_size
 
-
-@pytest.fixture(params=["compiled", "numpy"], autouse=True)
-def loops(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways to run the loops."""
-    if request.param == "numpy":
-        monkeypatch.setattr(module, "_compiled", lambda: None)
-    else:
-        assert module._compiled() is not None, "numba is installed with the development extra"
+pytestmark = pytest.mark.usefixtures("loops")
 
 
 def ramp(shape: tuple[int, int, int], voxel: float) -> Volume:
@@ -103,11 +97,11 @@ def test_the_result_may_take_the_memory_of_the_map_and_is_the_same(
 
 @pytest.mark.parametrize("voxel", [(0.7, 1.3, 0.9), (1.0, 0.5, 2.1), (1.2, 1.0, 1.0)])
 def test_compiled_loops_give_the_bytes_of_numpy(
-    voxel: tuple[float, float, float], monkeypatch: pytest.MonkeyPatch
+    voxel: tuple[float, float, float], numpy_alone: Callable[[], None]
 ) -> None:
     data = np.random.default_rng(4).standard_normal((21, 90, 75), dtype=np.float32)
     volume = Volume(data, np.array(voxel), np.zeros(3))
     found = resample(volume)
-    monkeypatch.setattr(module, "_compiled", lambda: None)
+    numpy_alone()
 
     assert resample(volume).data.tobytes() == found.data.tobytes()

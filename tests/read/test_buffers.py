@@ -7,7 +7,8 @@ import pickle
 import numpy as np
 import pytest
 
-from cryodata.read.buffers import ALIGNED, Buffers, arrays_at, placed
+from cryodata.compiled import LINE
+from cryodata.read.buffers import Buffers, arrays_at, placed
 
 torch = pytest.importorskip("torch")
 
@@ -57,7 +58,7 @@ def test_memory_is_of_the_size_that_was_asked_for_and_aligned(size: int) -> None
     buffers = Buffers(1)
     for _ in range(2):
         array = buffers.new(size)
-        assert (array.shape, array.dtype, array.ctypes.data % ALIGNED) == ((size,), np.uint8, 0)
+        assert (array.shape, array.dtype, array.ctypes.data % LINE) == ((size,), np.uint8, 0)
         del array
 
 
@@ -78,4 +79,4 @@ def test_arrays_of_a_batch_lie_beside_each_other() -> None:
 
     assert {name: (array.shape, array.dtype) for name, array in arrays.items()} == layouts
     assert [(array == number).all() for number, array in enumerate(arrays.values())] == [True] * 3
-    assert all(array.ctypes.data % ALIGNED == 0 for array in arrays.values())
+    assert all(array.ctypes.data % LINE == 0 for array in arrays.values())

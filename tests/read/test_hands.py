@@ -34,6 +34,15 @@ def test_a_second_thread_helps() -> None:
     assert len(names) == 2
 
 
+def test_without_help_the_caller_does_all_of_it() -> None:
+    hands, names = Hands(2), set()
+
+    hands.do(lambda piece: names.add(threading.current_thread().name), 20, helped=False)
+    hands.close()
+
+    assert names == {threading.current_thread().name}
+
+
 @pytest.mark.parametrize("helpers", [0, 1])
 def test_an_error_of_any_hand_is_raised_and_nothing_goes_on_behind_it(helpers: int) -> None:
     hands, running = Hands(helpers), []

@@ -8,16 +8,6 @@ import pytest
 from cryodata.read import kernels
 
 
-@pytest.fixture(params=["compiled", "numpy"])
-def loops(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both ways to run the loops."""
-    if request.param == "numpy":
-        monkeypatch.setattr(kernels, "_compiled", lambda: None)
-    else:
-        assert kernels._compiled() is not None, "numba is installed with the development extra"
-    return str(request.param)
-
-
 def volumes_in_a_row(dtype: str) -> tuple[np.ndarray, list[np.ndarray], list[int]]:
     """Two volumes of different shapes in one flat array: the array, the volumes, and where they begin."""
     rng = np.random.default_rng(0)
@@ -48,6 +38,26 @@ def test_rows_longer_than_a_vector_are_whole(loops: str, box: int) -> None:
     kernels.cut(out, volume.reshape(-1), np.array([0]), np.array([[box * box, box, 1]]))
 
     np.testing.assert_array_equal(out[0], volume.astype(np.float32))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("lined", [True, False])
+def test_boxes_of_one_vector_a_row_lie_anywhere_in_their_volumes(loops: str, dtype: str, lined: bool) -> None:
+    """Memory is asked for ahead, also beyond the last box: that must read nothing but what is cut."""
+    rng = np.random.default_rng(2)
+    shapes, voxels = [(40, 41, 50), (32, 32, 32)], rng.random(40 * 41 * 50 + 32**3, dtype=np.float32).astype(dtype)
+    volumes = np.split(voxels, [40 * 41 * 50])
+    places = [(0, (8, 9, 18)), (1, (0, 0, 0)), (0, (0, 0, 0)), (0, (3, 7, 5)), (1, (0, 0, 0))]
+    strides = np.array([(shapes[v][1] * shapes[v][2], shapes[v][2], 1) for v, _ in places])
+    first = np.array([v * 40 * 41 * 50 + np.dot(start, step) for (v, start), step in zip(places, strides, strict=True)])
+    memory = np.zeros(len(places) * 32**3 + 17, dtype=np.float32)
+    begin = -(memory.ctypes.data // 4) % 16 + (not lined)
+    out = memory[begin : begin + len(places) * 32**3].reshape(-1, 32, 32, 32)
+
+    kernels.cut(out, voxels, first, strides)
+
+    for cube, (v, (z, y, x)) in zip(out, places, strict=True):
+        np.testing.assert_array_equal(cube, volumes[v].reshape(shapes[v])[z : z + 32, y : y + 32, x : x + 32])
 
 
 def test_permuted_and_reversed_strides_turn_the_box(loops: str) -> None:
