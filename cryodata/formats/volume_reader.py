@@ -173,7 +173,7 @@ def _read_shard(
 
 
 def _put(target: npt.NDArray[Any], chunk: npt.NDArray[Any]) -> None:
-    """target[...] = chunk. Past the caches where rows begin their lines: the volume is larger than they are, and to read
+    """target[...] = chunk. Past the caches where rows begin their lines: a volume is larger than they are, and to read
     what will be overwritten takes most of the time."""
     compiled, whole = _loops(), target.shape[-1] // VECTOR * VECTOR
     lines = all(step % LINE == 0 for step in (target.ctypes.data, *target.strides[:-1]))
