@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,7 @@ import numpy.typing as npt
 from cryodata.core.balance import draws
 from cryodata.core.order import Block, EpochOrder
 from cryodata.core.subgrids import SubgridGrid
+from cryodata.errors import CryodataError
 from cryodata.formats.volume_reader import Boxes
 from cryodata.read.ahead import Ahead
 from cryodata.read.decode import volumes_of
@@ -236,11 +238,28 @@ class Pool:
     def _volume(self, begun: _Begun, place: int) -> PoolVolume:
         """A volume of a block; decoded here if no thread has begun with it, else waited for."""
         ahead = begun.ahead[place]
-        volume = None if ahead is None or ahead.cancel() else ahead.result()
+        if ahead is None or ahead.cancel():
+            volume = begun.done.get(place)
+        else:
+            while not ahead.done() and self._decode_another():
+                pass
+            volume = ahead.result()
         volume = volume or self._decode(begun, place, True)
         if volume is None:
             raise AssertionError("a slot that was waited for is held")
         return volume
+
+    def _decode_another(self) -> bool:
+        """Instead of waiting: a volume that no thread has begun with, for a block to come. False if there is none."""
+        for begun in self._begun.values():
+            for place, ahead in enumerate(begun.ahead):
+                if ahead is not None and not ahead.cancelled() and ahead.cancel():
+                    with suppress(CryodataError, OSError):  # it is raised where the volume is asked for
+                        volume = self._decode(begun, place, False)
+                        if volume is not None:
+                            begun.done[place] = volume
+                    return True
+        return False
 
     def _serve(self, begun: _Begun, volumes: Sequence[PoolVolume]) -> Served:
         turning = Turning(self.sampling.rotate, self.order.seed, self.order.epoch, begun.stream)
