@@ -83,25 +83,29 @@ class SubgridGrid:
         return self.core * z - self.margin, self.core * y - self.margin, self.core * x - self.margin
 
     def containing(
-        self, voxel_zyx: npt.NDArray[np.int32], offset: int, size: int
+        self, voxel_zyx: npt.NDArray[np.integer[Any]], offset: int, size: int
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Which cubes of `size` voxels, that begin `offset` voxels after each core, hold which voxels.
 
-        voxel_zyx: int32 (n, 3), inside the volume. Returns pairs: rows of `voxel_zyx`, ascending, and numbers of cubes
-        as in `starts_zyx`; int64 (m,) each. Boxes are `offset=-margin, size=box`.
+        voxel_zyx: integers (n, 3). Returns the voxels of each cube, cube after cube as in `starts_zyx`: the first place
+        of each in the second array, int64 (cubes + 1,), and rows of `voxel_zyx`, ascending in each cube, int64 (m,).
+        Boxes are `offset=-margin, size=box`.
         """
+        counts = np.asarray(self.counts_zyx)
         # cube k of an axis holds v if core*k + offset <= v < core*k + offset + size
-        last = np.minimum((voxel_zyx - offset) // self.core, np.asarray(self.counts_zyx) - 1)
+        last = np.minimum((voxel_zyx - offset) // self.core, counts - 1)
         first = np.maximum(-((size - 1 + offset - voxel_zyx) // self.core), 0)
-        along = np.maximum(last - first + 1, 0).astype(np.int64)
-        cubes = along.prod(axis=1)
-        rows = np.repeat(np.arange(len(voxel_zyx), dtype=np.int64), cubes)
-        within = np.arange(len(rows), dtype=np.int64) - np.repeat(np.cumsum(cubes) - cubes, cubes)
-        z, rest = np.divmod(within, along[rows, 1] * along[rows, 2])
-        y, x = np.divmod(rest, along[rows, 2])
-        cube = first[rows] + np.stack([z, y, x], axis=1)
+        steps = np.arange(int((last - first).max(initial=-1)) + 1)
+        along = first[..., None] + steps
+        held = along <= last[..., None]  # (n, axis, steps)
         _, ny, nx = self.counts_zyx
-        return rows, (cube[:, 0] * ny + cube[:, 1]) * nx + cube[:, 2]
+        z, y, x = (along * np.array([ny * nx, nx, 1])[:, None]).astype(np.int32).transpose(1, 0, 2)
+        number = z[:, :, None, None] + y[:, None, :, None] + x[:, None, None, :]
+        inside = held[:, 0, :, None, None] & held[:, 1, None, :, None] & held[:, 2, None, None, :]
+        rows, cubes = np.nonzero(inside.reshape(len(inside), len(steps) ** 3))[0], number[inside]
+        # the few values that 16 bits hold are sorted without comparing them
+        order = np.argsort(cubes.astype(np.uint16) if len(self) <= 1 << 16 else cubes, kind="stable")
+        return np.concatenate([[0], np.cumsum(np.bincount(cubes, minlength=len(self)))]), rows[order]
 
     def cut(self, data: npt.NDArray[Any], start_zyx: Iterable[int]) -> npt.NDArray[Any]:
         """A copy of one box of `data` (nz, ny, nx), zero outside it; shape (box, box, box), dtype of `data`."""

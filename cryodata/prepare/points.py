@@ -52,9 +52,7 @@ class Points:
     def by_subgrid(self, grid: SubgridGrid, margin: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """`near` of every box of a grid: first place of each in the second array, int64 (boxes + 1,), and the rows."""
         voxel = np.floor(self.place_zyx).astype(np.int32)
-        rows, numbers = grid.containing(voxel, -grid.margin - margin, grid.box + 2 * margin)
-        order = np.lexsort((rows, numbers))
-        return np.searchsorted(numbers[order], np.arange(len(grid) + 1)), rows[order]
+        return grid.containing(voxel, -grid.margin - margin, grid.box + 2 * margin)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -163,12 +163,11 @@ def serve(
 
 def written_of(voxel: npt.NDArray[np.int32], values: npt.NDArray[np.uint8], grid: SubgridGrid, box: Numbers) -> Written:
     """The voxels of a label that fall into boxes, given by number (n,); one may lie in several."""
-    rows, boxes = grid.containing(voxel, -grid.margin, grid.box)
-    order = np.argsort(boxes, kind="stable")
-    rows, boxes = rows[order], boxes[order]
-    inside = (voxel[rows] - grid.starts_zyx()[boxes]).astype(np.int64)
-    place = (inside[:, 0] * grid.box + inside[:, 1]) * grid.box + inside[:, 2]
-    return Written(np.searchsorted(boxes, box), np.searchsorted(boxes, box, side="right"), place, values[rows])
+    ends, rows = grid.containing(voxel, -grid.margin, grid.box)
+    steps = np.array([grid.box**2, grid.box, 1])
+    # flat: where the voxel is, less where its box begins
+    place = (voxel @ steps)[rows] - np.repeat(grid.starts_zyx() @ steps, np.diff(ends))
+    return Written(ends[box], ends[box + 1], place, values[rows])
 
 
 def near_of(points: Points, grid: SubgridGrid, box: Numbers, margin: int) -> Near:

@@ -78,3 +78,20 @@ def test_a_box_wholly_outside_is_zero() -> None:
 def test_a_grid_that_would_not_tile_is_refused(box: int, core: int, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}$"):
         SubgridGrid.uniform((9, 9, 9), box, core)
+
+
+@pytest.mark.parametrize(("box", "core"), [(8, 4), (5, 5), (9, 1), (1, 1)])
+@pytest.mark.parametrize(("offset", "size"), [(0, 4), (-2, 8), (-7, 18), (3, 1)])
+@pytest.mark.parametrize("count", [0, 1, 200])
+def test_which_cubes_hold_which_voxels_is_what_looking_at_each_gives(
+    box: int, core: int, offset: int, size: int, count: int
+) -> None:
+    grid = SubgridGrid.uniform((11, 7, 13), box, core)
+    voxel = np.random.default_rng(count).integers(-4, 18, (count, 3)).astype(np.int32)
+
+    ends, rows = grid.containing(voxel, offset, size)
+
+    assert (ends[0], ends[-1], len(ends)) == (0, len(rows), len(grid) + 1)
+    for start, first, last in zip(grid.starts_zyx() + grid.margin + offset, ends[:-1], ends[1:], strict=True):
+        held = np.all((voxel >= start) & (voxel < start + size), axis=1)
+        assert rows[first:last].tolist() == np.flatnonzero(held).tolist()
