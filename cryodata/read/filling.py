@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy.typing as npt
@@ -16,9 +16,6 @@ Fill = Callable[[Mapping[str, Any], Served, slice, npt.NDArray[Any], frozenset[s
 
 Part = tuple[Mapping[str, Any], Served, slice]
 "arrays of a batch, what is served, and which of that is written into them"
-
-PIECE = 8
-"sub-grids that one of two threads fills at a time"
 
 
 class Filling:
@@ -36,13 +33,29 @@ class Filling:
     def finish(self) -> None:
         """Write all of it."""
         helped = self.hands.helpers > 0 and self._pool.idle_cores > 0
-        parts = [piece for part in self._parts for piece in (_pieces(*part) if helped else [part])]
+        shares = _shares(self._parts, self.hands.helpers + 1 if helped else 1)
         self._parts, voxels, density = [], self._pool.slots.voxels, self._pool.source.density
-        self.hands.do(lambda place: self._fill(*parts[place], voxels, density), len(parts), helped)
+
+        def write(share: int) -> None:
+            for part in shares[share]:
+                self._fill(*part, voxels, density)
+
+        self.hands.do(write, len(shares), helped)
 
 
-def _pieces(arrays: Mapping[str, Any], served: Served, here: slice) -> Iterator[Part]:
-    for first in range(here.start, here.stop, PIECE):
-        part = slice(first, min(first + PIECE, here.stop))
-        within = slice(part.start - here.start, part.stop - here.start)
-        yield {name: array[within] for name, array in arrays.items()}, served, part
+def _shares(parts: Sequence[Part], hands: int) -> list[list[Part]]:
+    """As many sub-grids for each of some hands: what a hand does in small pieces holds the interpreter more often."""
+    shares: list[list[Part]] = [[]]
+    room = size = -(-sum(here.stop - here.start for _, _, here in parts) // hands)
+    for arrays, served, here in parts:
+        first = here.start
+        while first < here.stop:
+            if not room:
+                shares.append([])
+                room = size
+            part = slice(first, min(first + room, here.stop))
+            within = slice(part.start - here.start, part.stop - here.start)
+            shares[-1].append(({name: array[within] for name, array in arrays.items()}, served, part))
+            room -= part.stop - part.start
+            first = part.stop
+    return shares
