@@ -26,7 +26,8 @@ from benchmarks.record import record
 from cryodata.core.keyed import keyed_bits
 from cryodata.core.order import EpochOrder
 from cryodata.core.subgrids import SubgridGrid
-from cryodata.read.pool import slots_of_stream
+from cryodata.read.cores import slots_of_stream
+from cryodata.read.frame import frame_zyx
 
 SIDE, BATCH, STREAMS, SAMPLE = 256, 64, 8, 196_608
 Maps = npt.NDArray[np.int64]
@@ -86,7 +87,7 @@ def compare(maps: int, pool: int, streams: int, side: int = SIDE, batch: int = B
     """Ours and a buffer of the same bytes."""
     grid = SubgridGrid.uniform((side,) * 3)
     counts = np.full(maps, len(grid), dtype=np.int64)
-    voxels = int(np.prod(grid.padded_zyx))
+    voxels = int(np.prod(frame_zyx(grid)))
     size = streams * slots_of_stream(pool // streams, maps, held=2) * voxels * 2  # float16
     samples = max(1, size // SAMPLE)
     return {

@@ -17,6 +17,7 @@ class Hands:
     def do(self, work: Callable[[int], None], pieces: int, helped: bool = True) -> None:
         """work(0) to work(pieces - 1), each once, in any order; raises what one of them raised. helped: not alone."""
         left = deque(range(pieces))
+        job = [work]  # a hand that comes too late finds neither, and keeps nothing of the caller's alive
 
         def take() -> None:
             while True:
@@ -25,22 +26,20 @@ class Hands:
                 except IndexError:
                     return
                 try:
-                    work(piece)
+                    job[0](piece)
                 except BaseException:
                     left.clear()
                     raise
 
-        helping = (
-            [self._threads.submit(take) for _ in range(min(self.helpers, pieces - 1))]
-            if self._threads and helped
-            else []
-        )
+        asked = min(self.helpers, pieces - 1) if helped else 0
+        helping = [self._threads.submit(take) for _ in range(asked)] if self._threads else []
         try:
             take()
         finally:
             for hand in helping:
                 if not hand.cancel():  # it has begun: it ends with the piece at hand
                     hand.result()
+            job.clear()
 
     def close(self) -> None:
         """Let the threads go."""

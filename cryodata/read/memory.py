@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from cryodata.formats.tables import vectors
 from cryodata.prepare.rules import LabelRule
+from cryodata.read.cores import blocks_held, decode_threads, slots_of_stream
 from cryodata.read.decode import Volumes, volumes_of
 from cryodata.read.fill import DRAWN_POINTS, DRAWN_VOXELS
 from cryodata.read.frame import slot_voxels
 from cryodata.read.plan import StreamPlan
-from cryodata.read.pool import blocks_held, decode_threads, slots_of_stream
 
 HELD_ATOM, MADE_ATOM = 64, 512
 "bytes of a label point while its map is held, and while its table is read (measured: 22 to 56, 280 to 390)"

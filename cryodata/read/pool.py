@@ -7,7 +7,6 @@ stated before it starts and does not grow.
 from __future__ import annotations
 
 import math
-import os
 import sys
 import threading
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from cryodata.core.subgrids import SubgridGrid
 from cryodata.errors import CryodataError
 from cryodata.formats.volume_reader import Boxes
 from cryodata.read.ahead import Ahead
+from cryodata.read.cores import available_cores, blocks_held, decode_threads, slots_of_stream
 from cryodata.read.decode import volumes_of
 from cryodata.read.decoded import VolumeLabels
 from cryodata.read.frame import clear_frame, framed, lead
@@ -32,27 +32,6 @@ from cryodata.read.kernels import Numbers
 from cryodata.read.served import PoolVolume, Served, Turning, serve
 from cryodata.read.slots import Slots
 from cryodata.read.sources import Sampling, SubgridSource
-
-DECODE_THREADS = 2
-"at most; decoding releases the interpreter, and the reader decodes beside them while it waits"
-
-
-def decode_threads() -> int:
-    """Threads that decode while the reader serves: one core is left to it."""
-    return min(DECODE_THREADS, _cores() - 1)
-
-
-def blocks_held(shared: bool) -> int:
-    """Blocks of a stream in memory: the one that is served, and the next, where somebody may be at it already.
-
-    shared: with other workers.
-    """
-    return 2 if shared or decode_threads() else 1
-
-
-def slots_of_stream(block: int, volumes: int, held: int) -> int:
-    """Slots of a stream. block: volumes of a block, if there are so many; held: blocks in memory."""
-    return min(held * block, volumes)
 
 
 @dataclass(slots=True)
@@ -146,7 +125,7 @@ class Pool:
         """Cores on which nothing is decoded now, that of the reader aside."""
         begun = list(self._begun.values())
         decoding = sum(future is not None and not future.done() for block in begun for future in block.ahead)
-        return _cores() - 1 - min(decoding, decode_threads())
+        return available_cores() - 1 - min(decoding, decode_threads())
 
     def close(self) -> None:
         """Stop decoding and let go of everything."""
@@ -281,8 +260,3 @@ class Pool:
         key = ("balance", self.order.seed, self.order.epoch, stream, block)
         chosen, expected = draws(balance.shares(all_of.volume, columns), len(all_of.volume), *key)
         return Block(all_of.volumes, all_of.volume[chosen], all_of.place[chosen]), expected[chosen]
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from cryodata.core.order import EpochOrder
 from cryodata.errors import UsageError
 from cryodata.read.buffers import Buffers, Layout, arrays_at, placed
+from cryodata.read.cores import blocks_held, decode_threads
 from cryodata.read.decode import volumes_of
 from cryodata.read.fill import PROBABILITY, ROTATION, START
 from cryodata.read.fill import fill as fill_on_host
@@ -20,7 +21,7 @@ from cryodata.read.filling import Fill, Filling
 from cryodata.read.hands import Hands
 from cryodata.read.memory import BATCHES_ALIVE, Memory, memory_needed, slots_needed
 from cryodata.read.plan import StreamPlan
-from cryodata.read.pool import Pool, blocks_held, decode_threads
+from cryodata.read.pool import Pool
 from cryodata.read.shared import SharedMemory
 from cryodata.read.slots import OwnSlots, SharedSlots, Slots
 from cryodata.read.sources import SUBGRID_IDS

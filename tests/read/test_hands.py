@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 
+import numpy as np
 import pytest
 
 from cryodata.read.hands import Hands
@@ -19,6 +21,22 @@ def test_each_piece_is_done_once(helpers: int, pieces: int) -> None:
     hands.close()
 
     assert sorted(done) == sorted([*range(pieces)] * 2)
+
+
+def test_what_was_done_is_let_go_though_a_hand_comes_late() -> None:
+    """A batch is megabytes: what waits for a thread must not keep it."""
+    hands, array = Hands(1), np.zeros(3)
+    gone, busy = weakref.ref(array), threading.Event()
+    assert hands._threads is not None
+    hands._threads.submit(busy.wait)
+
+    hands.do(lambda piece, array=array: array.sum(), 2)  # type: ignore[misc]
+    del array
+    found = gone()
+    busy.set()
+    hands.close()
+
+    assert found is None
 
 
 def test_a_second_thread_helps() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from cryodata.build.dataset import Report, build
 from cryodata.build.request import Request
-from cryodata.read import pool
+from cryodata.read import cores as found
 from cryodata.torch import SubgridStream
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
@@ -125,7 +125,7 @@ def test_two_workers_and_the_reader_stay_under_it_together(eight: Report) -> Non
 
 def test_slots_are_stated_by_hand(simulated: Report, monkeypatch: pytest.MonkeyPatch) -> None:
     def volumes(cores: int, workers: int = 0, **options: Any) -> int:
-        monkeypatch.setattr(pool, "_cores", lambda: cores)
+        monkeypatch.setattr(found, "available_cores", lambda: cores)
         arguments = {"split": "train", "batch_size": 8, "streams": 1, "columns": ["density"], "box": 32, **options}
         return SubgridStream(str(simulated.folder), **arguments).memory(workers).volumes
 

@@ -29,7 +29,7 @@ from cryodata.build.dataset import Report
 from cryodata.cli import app
 from cryodata.errors import CryodataError, DatasetError, UsageError
 from cryodata.formats import store
-from cryodata.read import pool
+from cryodata.read import cores
 from cryodata.read.decode import volumes_of
 from cryodata.torch import SubgridStream
 from tests.servers import KEY, SECRET, FileServer, moto, rclone
@@ -168,7 +168,7 @@ def test_the_maps_of_a_block_are_fetched_at_the_same_time(served: FileServer, mo
     monkeypatch.setattr(served, "answer", slowly)
     batches(root=served.url, streams=1, pool_volumes=3)
 
-    assert most[0] == 3 > pool.DECODE_THREADS
+    assert most[0] == 3 > cores.DECODE_THREADS
 
 
 def test_a_second_epoch_fetches_nothing(served: FileServer) -> None:
