@@ -44,7 +44,7 @@ def reader_kernel(setup: Setup) -> Kernel:
     source = SubgridSource(selection.key, rows, selection.columns, setup.input.box, setup.input.core, "stored")
     reader = BatchReader(StreamPlan(source, 1, 0, False, 1, len(rows), "keep"), [0])
     slots = OwnSlots(*reader.slots)
-    served = Pool(source, Sampling(), reader.order(0), (0,), slots).block(0, 0, 1, 1)
+    served = Pool(source, Sampling(), reader.order(0), (0,), slots).at(0, 0, 1, 1).served
     first = np.cumsum([0, *reader.counts])
     box = (setup.input.box,) * 3
 

@@ -23,7 +23,11 @@ def loops(module: str, half: bool = False) -> ModuleType | None:
     does itself: None there, too."""
     if not _installed() or (half and not _converts_half()):
         return None
-    return importlib.import_module(module)
+    return _imported(module)
+
+
+# asked for in every batch; and not from sys.modules, where a module lies before it is whole
+_imported = cache(importlib.import_module)
 
 
 @cache

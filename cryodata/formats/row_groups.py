@@ -142,20 +142,20 @@ def labelled_columns(
             known = file.schema_arrow.remove_metadata() == ATOMS
             table = _decoded(path, file, group, wanted) if known else None
         table = read_points(path, group) if table is None else _without_gaps(path, table)
-    found = {name: _as_array(table[name]) for name in wanted}
-    taken = (found["state"] != NO_LABEL) | (found["state_ca"] != NO_LABEL)
-    return {name: values[taken] for name, values in found.items()}
+    states = [table[name].to_numpy() != NO_LABEL for name in STATES]
+    taken = np.flatnonzero(np.logical_or(*states))
+    return {name: _rows(table[name], taken) for name in wanted}
 
 
-def _as_array(column: pa.ChunkedArray) -> npt.NDArray[Any]:
-    """A column of numbers, of vectors of them or of text."""
+def _rows(column: pa.ChunkedArray, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+    """Some rows of a column of numbers, of vectors of them or of text."""
     if pa.types.is_string(column.type):
-        return _texts(column)
-    return vectors(column) if pa.types.is_fixed_size_list(column.type) else np.asarray(column.to_numpy())
+        return _texts(column, rows)
+    return (vectors(column) if pa.types.is_fixed_size_list(column.type) else np.asarray(column.to_numpy()))[rows]
 
 
-def _texts(column: pa.ChunkedArray) -> npt.NDArray[np.str_]:
-    """A column of text as NumPy text, (n,): few different ones, so that each is converted once."""
+def _texts(column: pa.ChunkedArray, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.str_]:
+    """Rows of a column of text as NumPy text, (n,): few different ones, so that each is converted once."""
     encoded = column.combine_chunks().dictionary_encode()
     texts: npt.NDArray[np.str_] = np.array(encoded.dictionary.to_pylist() or [""], dtype=np.str_)
-    return np.asarray(texts[np.asarray(encoded.indices)], dtype=np.str_)
+    return np.asarray(texts[np.asarray(encoded.indices)[rows]], dtype=np.str_)

@@ -24,6 +24,7 @@ class Filling:
     def __init__(self, fill: Fill, pool: Pool, hands: Hands) -> None:
         self.hands = hands
         self._fill, self._pool = fill, pool
+        self._voxels, self._density = pool.slots.voxels, pool.source.density
         self._parts: list[Part] = []
 
     def add(self, arrays: Mapping[str, Any], served: Served, here: slice) -> None:
@@ -34,11 +35,11 @@ class Filling:
         """Write all of it."""
         helped = self.hands.helpers > 0 and self._pool.idle_cores > 0
         shares = _shares(self._parts, self.hands.helpers + 1 if helped else 1)
-        self._parts, voxels, density = [], self._pool.slots.voxels, self._pool.source.density
+        self._parts = []
 
         def write(share: int) -> None:
             for part in shares[share]:
-                self._fill(*part, voxels, density)
+                self._fill(*part, self._voxels, self._density)
 
         self.hands.do(write, len(shares), helped)
 

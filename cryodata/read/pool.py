@@ -10,9 +10,8 @@ import math
 import sys
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from cryodata.core.subgrids import SubgridGrid
 from cryodata.errors import CryodataError
 from cryodata.formats.volume_reader import Boxes
 from cryodata.read.ahead import Ahead
+from cryodata.read.blocks import Begun, Serving
 from cryodata.read.cores import available_cores, blocks_held, decode_threads, slots_of_stream
 from cryodata.read.decode import volumes_of
 from cryodata.read.decoded import VolumeLabels
@@ -32,27 +32,6 @@ from cryodata.read.kernels import Numbers
 from cryodata.read.served import PoolVolume, Served, Turning, serve
 from cryodata.read.slots import Slots
 from cryodata.read.sources import Sampling, SubgridSource
-
-
-@dataclass(slots=True)
-class _Begun:
-    """A block whose volumes are being decoded."""
-
-    stream: int
-    block: int
-    samples: Block
-    probability: npt.NDArray[np.float64] | None
-    since: int
-    "first of the samples that is served"
-
-    ahead: list[Future[PoolVolume | None] | None] = field(default_factory=list)
-    "what threads decode, volume by volume; None where nobody does"
-
-    done: dict[int, PoolVolume] = field(default_factory=dict)
-    "those of `ahead` that are there, by place"
-
-    served: Served | None = None
-    "the block made ready by the thread that decoded the last of it; None if some have to be waited for"
 
 
 class Pool:
@@ -73,31 +52,34 @@ class Pool:
         self.store, self._held = volumes_of(source.key), blocks_held(shared)
         self._threads = ThreadPoolExecutor(decode_threads(), "cryodata-decode") if decode_threads() else None
         self._since, self._lock, self._ahead = since, threading.Lock(), Ahead(self.store)
-        self._begun: dict[tuple[int, int], _Begun] = {}
-        self._serving: dict[int, tuple[int, Served]] = {}
+        self._begun: dict[tuple[int, int], Begun] = {}
+        self._serving: dict[int, Serving] = {}
 
-    def block(self, stream: int, block: int, end: int, then: int) -> Served:
-        """A block, ready; waits until its volumes are decoded. Blocks before it are let go.
+    def at(self, stream: int, position: int, end: int, then: int) -> Serving:
+        """The block of a position, ready; waits until its volumes are decoded. Blocks before it are let go.
 
         end: where the batch that asks for it ends in the stream. then: where the next batch of this reader begins.
         """
         serving = self._serving.get(stream)
-        if serving is None or serving[0] != block:
+        if serving is None or not serving.first <= position < serving.end:
+            block = self.order.block_of(stream, position)
             self._pass(stream, block)
             self.begin(stream, block)
             if self._threads is not None and block + 1 < self.order.blocks(stream):
                 first, last = self.order.block_span(stream, block + 1)
                 if first < end or then < last:  # a worker among many may leave a block out
                     self.begin(stream, block + 1)
-            self._serving[stream] = serving = (block, self._ready(self._begun[stream, block]))
-        return serving[1]
+            ready = self._ready(self._begun[stream, block])
+            serving = Serving(block, *self.order.block_span(stream, block), ready)
+            self._serving[stream] = serving
+        return serving
 
     def leave(self, stream: int, then: int) -> None:
         """Let go of the blocks before a position, now and not when the next batch is asked for: others wait for them.
 
         The block of the position is begun.
         """
-        if stream in self._serving and then < self.order.block_span(stream, self._serving[stream][0])[1]:
+        if stream in self._serving and then < self._serving[stream].end:
             return
         over = then >= self.order.length(stream)
         block = self.order.blocks(stream) if over else self.order.block_of(stream, then)
@@ -109,7 +91,7 @@ class Pool:
         """Begin to decode a block, unless that was begun; on a single core that waits until the block is asked for."""
         if (stream, block) in self._begun:
             return
-        begun = self._begun[stream, block] = _Begun(
+        begun = self._begun[stream, block] = Begun(
             stream, block, *self._samples(stream, block), self._since_in(stream, block)
         )
         places = range(len(begun.samples.volumes))
@@ -140,7 +122,7 @@ class Pool:
 
     def _pass(self, stream: int, block: int) -> None:
         """Let go of the blocks before one."""
-        if stream in self._serving and self._serving[stream][0] < block:
+        if stream in self._serving and self._serving[stream].block < block:
             del self._serving[stream]
         for key in [key for key in self._begun if key[0] == stream and key[1] < block]:
             self._release(key)
@@ -152,13 +134,13 @@ class Pool:
         for place in range(len(begun.ahead)):
             self.slots.release(self._slot(begun, place))
 
-    def _slot(self, begun: _Begun, place: int) -> int:
+    def _slot(self, begun: Begun, place: int) -> int:
         first = self.streams.index(begun.stream) * slots_of_stream(
             self.order.block_volumes, len(self.source.volumes), self._held
         )
         return first + begun.block % self._held * self.order.block_volumes + place
 
-    def _decode(self, begun: _Begun, place: int, patient: bool) -> PoolVolume | None:
+    def _decode(self, begun: Begun, place: int, patient: bool) -> PoolVolume | None:
         """Have a volume in its slot, or None if that is not free yet."""
         samples, since, slot = begun.samples, begun.since, self._slot(begun, place)
         volume = int(samples.volumes[place])
@@ -197,13 +179,13 @@ class Pool:
         first, last = self.order.block_span(stream, block)
         return self._since - first if first < self._since < last else 0
 
-    def _ready(self, begun: _Begun) -> Served:
+    def _ready(self, begun: Begun) -> Served:
         # from the end: threads came from the other one
         for place in reversed(range(len(begun.ahead))):
             begun.done[place] = self._volume(begun, place)
         return begun.served or self._serve(begun, [begun.done[place] for place in range(len(begun.ahead))])
 
-    def _decode_ahead(self, begun: _Begun, place: int) -> PoolVolume | None:
+    def _decode_ahead(self, begun: Begun, place: int) -> PoolVolume | None:
         """Decode a volume if its slot is free; the last of a block makes that ready, too."""
         volume = self._decode(begun, place, False)
         if volume is not None:
@@ -214,7 +196,7 @@ class Pool:
                 begun.served = self._serve(begun, [begun.done[number] for number in range(len(begun.done))])
         return volume
 
-    def _volume(self, begun: _Begun, place: int) -> PoolVolume:
+    def _volume(self, begun: Begun, place: int) -> PoolVolume:
         """A volume of a block; decoded here if no thread has begun with it, else waited for."""
         ahead = begun.ahead[place]
         if ahead is None or ahead.cancel():
@@ -240,7 +222,7 @@ class Pool:
                     return True
         return False
 
-    def _serve(self, begun: _Begun, volumes: Sequence[PoolVolume]) -> Served:
+    def _serve(self, begun: Begun, volumes: Sequence[PoolVolume]) -> Served:
         turning = Turning(self.sampling.rotate, self.order.seed, self.order.epoch, begun.stream)
         first = self.order.block_span(begun.stream, begun.block)[0]
         return serve(begun.samples, volumes, self.source, turning, first, begun.probability)

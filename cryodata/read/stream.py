@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -124,6 +124,7 @@ class BatchReader:
         part = self.plan.batch_size // self.plan.streams
         pool = Pool(self.plan.source, self.plan.sampling, order, self.mine, slots, first * part, shared=own is None)
         new, first = new or self.new_arrays, first + offset
+        layouts = cache(self.layouts)  # of whole batches, and of the last one
         filling = Filling(fill or fill_on_host, pool, Hands(1 if fill is None and decode_threads() else 0))
         try:
             for stream in self.mine:  # what the first batch needs comes before what the second may
@@ -134,7 +135,7 @@ class BatchReader:
                 count = sum(max(0, end - begin) for begin, end in spans.values())
                 then = (number + step) * part
                 if count:
-                    batch = self._batch(pool, spans, then, new(self.layouts(count)), filling)
+                    batch = self._batch(pool, spans, then, new(layouts(count)), filling)
                     for stream in self.mine:
                         pool.leave(stream, then)
                     yield number, batch
@@ -207,16 +208,14 @@ class BatchReader:
         done = 0
         for stream, (position, end) in spans.items():
             while position < end:
-                block = pool.order.block_of(stream, position)
-                first, last = pool.order.block_span(stream, block)
                 if position > spans[stream][0]:  # the next block is asked for: its decoding takes the slots of this one
                     filling.finish()
-                served = pool.block(stream, block, end, then)
-                here = slice(position - first, min(end, last) - first)
+                serving = pool.at(stream, position, end, then)
+                here = slice(position - serving.first, min(end, serving.end) - serving.first)
                 there = slice(done, done + here.stop - here.start)
-                filling.add({name: array[there] for name, array in arrays.items()}, served, here)
-                rows[there] = served.row[here]
-                position, done = min(end, last), there.stop
+                filling.add({name: array[there] for name, array in arrays.items()}, serving.served, here)
+                rows[there] = serving.served.row[here]
+                position, done = min(end, serving.end), there.stop
         filling.finish()
         given: dict[str, Any] = {
             name: [values[row] for row in rows.tolist()] for name, values in self._entry_columns.items()
