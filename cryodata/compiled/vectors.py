@@ -17,8 +17,8 @@ FAR_CACHE = 2
 def mover(width: int, past: bool = False) -> Any:
     """An intrinsic (target, at, source, start): `width` values as they are, or float16 seen as uint16 into float32.
 
-    past: written past the caches, for more than these hold: the memory is not read first. Both ends are then whole
-    lines, and a `fence` follows before anybody else reads.
+    past: written past the caches, for more than these hold: the memory is not read first. The values then fill whole
+    lines of the target, and a `fence` follows before anybody else reads them.
     """
 
     @intrinsic  # type: ignore[untyped-decorator]
@@ -29,7 +29,7 @@ def mover(width: int, past: bool = False) -> Any:
             into, place, of, begin = arguments
             there = _pointer(context, builder, signature.args[2], of, begin)
             here = _pointer(context, builder, signature.args[0], into, place)
-            wide = ir.VectorType(here.type.pointee, width)
+            wide = ir.VectorType(context.get_data_type(signature.args[0].dtype), width)
             narrow = ir.VectorType(ir.HalfType(), width) if widened else wide
             values = builder.load(builder.bitcast(there, narrow.as_pointer()), align=source.dtype.bitwidth // 8)
             values = builder.fpext(values, wide) if widened else values
