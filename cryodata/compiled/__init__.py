@@ -1,13 +1,14 @@
 """Inner loops that numba compiles, on first use and kept in its cache on disk: how their callers come by them.
 
-The loops themselves lie beside those they serve, in modules `*_kernels`; each caller has the same bytes from NumPy
-where numba (extra `torch`) is not installed.
+Loops over voxels that move them are in `moves`; others lie beside those they serve, in modules `*_kernels`. Each caller
+has the same bytes from NumPy where they cannot be had.
 """
 
 from __future__ import annotations
 
 import importlib
 import platform
+import warnings
 from functools import cache
 from types import ModuleType
 
@@ -26,18 +27,25 @@ def loops(module: str, half: bool = False) -> ModuleType | None:
     return _imported(module)
 
 
-# asked for in every batch; and not from sys.modules, where a module lies before it is whole
-_imported = cache(importlib.import_module)
-
-
 @cache
 def _installed() -> bool:
-    """Whether numba is there, and for this NumPy: a release that is too old for it says so when it is imported."""
+    """Whether numba is there, and compiles."""
     try:
-        importlib.import_module("numba")
-    except ImportError:
+        numba = importlib.import_module("numba")
+    except ImportError:  # also a release that is too old for this NumPy
         return False
-    return True
+    return not numba.config.DISABLE_JIT
+
+
+# asked for in every batch; and not from sys.modules, where a module lies before it is whole
+@cache
+def _imported(module: str) -> ModuleType | None:
+    """A module; None, and a warning, if numba fails there: where it may keep nothing on disk, for one."""
+    try:
+        return importlib.import_module(module)
+    except Exception as error:  # whatever the reason, NumPy gives the same bytes
+        warnings.warn(f"loops run without numba, and slower: {module}: {error}", RuntimeWarning, stacklevel=3)
+        return None
 
 
 @cache

@@ -31,7 +31,7 @@ KEPT_BYTES = 8 << 20
 "memory for chunks that a thread keeps at most"
 
 _own = threading.local()
-_loops = partial(loops, "cryodata.formats.chunk_kernels")
+_loops = partial(loops, "cryodata.compiled.moves")
 
 Open = Callable[[str], RawIOBase]
 "opens a file by its path in the volume's folder; raises FileNotFoundError"
@@ -175,15 +175,22 @@ def _read_shard(
 def _put(target: npt.NDArray[Any], chunk: npt.NDArray[Any]) -> None:
     """target[...] = chunk. Past the caches where rows begin their lines: a volume is larger than they are, and to read
     what will be overwritten takes most of the time."""
-    compiled, whole = _loops(), target.shape[-1] // VECTOR * VECTOR
-    lines = all(step % LINE == 0 for step in (target.ctypes.data, *target.strides[:-1]))
-    contiguous = target.strides[-1] == chunk.strides[-1] == target.itemsize
-    if compiled is None or not lines or not contiguous:
-        whole = 0
-    if compiled is not None and whole:
+    whole = target.shape[-1] // VECTOR * VECTOR if _in_lines(target) else 0
+    compiled = _loops() if whole else None
+    if compiled is not None:
         unsigned = f"u{target.itemsize}"
         compiled.put_past(target[..., :whole].view(unsigned), chunk[..., :whole].view(unsigned))
-    target[..., whole:] = chunk[..., whole:]
+        target, chunk = target[..., whole:], chunk[..., whole:]
+    target[...] = chunk
+
+
+def _in_lines(target: npt.NDArray[Any]) -> bool:
+    """Whether every row begins a line of the cache, and every vector of values in it."""
+    return (
+        target.itemsize in (2, 4)
+        and target.strides[-1] == target.itemsize
+        and all(step % LINE == 0 for step in (target.ctypes.data, *target.strides[:-1]))
+    )
 
 
 def _frame_size(frame: npt.NDArray[np.uint8]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 
 class Hands:
@@ -36,10 +36,13 @@ class Hands:
         try:
             take()
         finally:
-            for hand in helping:
-                if not hand.cancel():  # it has begun: it ends with the piece at hand
+            try:
+                begun = [hand for hand in helping if not hand.cancel()]
+                wait(begun)  # they end with the piece at hand
+                for hand in begun:
                     hand.result()
-            job.clear()
+            finally:
+                job.clear()
 
     def close(self) -> None:
         """Let the threads go."""

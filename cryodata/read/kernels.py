@@ -15,7 +15,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from cryodata.compiled import LINE, loops
 
-_loops = partial(loops, "cryodata.read.box_kernels", half=True)
+_loops = partial(loops, "cryodata.compiled.moves", half=True)
 
 Numbers = npt.NDArray[np.int64]
 

@@ -55,7 +55,7 @@ class Memory:
     "label points of the maps in slots, and what is known of each sub-grid of the blocks that are served"
 
     drawing: int
-    "scratch of labels that are drawn and of boxes that are turned"
+    "scratch of labels that are drawn and of boxes that are turned, for each of two hands if there are two cores"
 
     batches: int
     "batches alive, and nothing that the caller keeps besides"
@@ -99,7 +99,7 @@ def memory_needed(
         volumes=slots * (1 + (workers if lags else 0)),
         decoding=readers * decoders * (3 * chunk + int(atoms.max(initial=0)) * MADE_ATOM),
         served=readers * _served(plan, streams, held, counts, atoms),
-        drawing=readers * _drawing(plan, int(atoms.max(initial=0))),
+        drawing=readers * (2 if decode_threads() else 1) * _drawing(plan, int(atoms.max(initial=0))),
         batches=batch_bytes * (workers * RING_BATCHES if workers else BATCHES_ALIVE),
     )
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from cryodata.core.balance import draws
 from cryodata.core.order import Block, EpochOrder
 from cryodata.core.subgrids import SubgridGrid
-from cryodata.errors import CryodataError
+from cryodata.formats.places import is_remote
 from cryodata.formats.volume_reader import Boxes
 from cryodata.read.ahead import Ahead
 from cryodata.read.blocks import Begun, Serving
@@ -52,6 +52,8 @@ class Pool:
         self.store, self._held = volumes_of(source.key), blocks_held(shared)
         self._threads = ThreadPoolExecutor(decode_threads(), "cryodata-decode") if decode_threads() else None
         self._since, self._lock, self._ahead = since, threading.Lock(), Ahead(self.store)
+        # what is far away is waited for elsewhere, and slots of others may not be free: then one volume at a time
+        self._alone = shared or is_remote(source.key.root)
         self._begun: dict[tuple[int, int], Begun] = {}
         self._serving: dict[int, Serving] = {}
 
@@ -212,10 +214,12 @@ class Pool:
 
     def _decode_another(self) -> bool:
         """Instead of waiting: a volume that no thread has begun with, for a block to come. False if there is none."""
+        if self._alone:
+            return False
         for begun in self._begun.values():
             for place, ahead in enumerate(begun.ahead):
                 if ahead is not None and not ahead.cancelled() and ahead.cancel():
-                    with suppress(CryodataError, OSError):  # it is raised where the volume is asked for
+                    with suppress(Exception):  # it is raised where the volume is asked for
                         volume = self._decode(begun, place, False)
                         if volume is not None:
                             begun.done[place] = volume
