@@ -6,6 +6,7 @@ import importlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,10 +17,13 @@ MOVES = "cryodata.compiled.moves"
 
 
 @pytest.fixture(autouse=True)
-def asked_anew() -> None:
-    """What was found out before is forgotten."""
-    compiled._imported.cache_clear()
-    compiled._installed.cache_clear()
+def asked_anew() -> Iterator[None]:
+    """What was found out before is forgotten, and so is what a test finds out."""
+    for known in (compiled._imported, compiled._installed):
+        known.cache_clear()
+    yield
+    for known in (compiled._imported, compiled._installed):
+        known.cache_clear()
 
 
 def test_loops_are_had_where_numba_is() -> None:
