@@ -12,10 +12,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
 from benchmarks.record import record
+from cryodata import compiled
 from cryodata.core.model import AtomicModel
 from cryodata.core.volume import Volume
 from cryodata.formats.mrc import read_volume
@@ -65,12 +67,8 @@ def measure(volume: Volume, model: AtomicModel, resolution: float, numpy_atoms: 
 
 
 def _by_numpy(volume: Volume, heavy: AtomicModel, rows: np.ndarray[Any, Any]) -> None:
-    kept = qscore.compiled_loops
-    qscore.compiled_loops = lambda: None  # type: ignore[assignment]
-    try:
+    with patch.object(compiled, "_installed", lambda: False):
         qscore.q_scores(volume, heavy.xyz, rows)
-    finally:
-        qscore.compiled_loops = kept
 
 
 def _seconds(work: Callable[[], object]) -> float:
