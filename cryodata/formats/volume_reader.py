@@ -33,6 +33,9 @@ KEPT_BYTES = 8 << 20
 _own = threading.local()
 _loops = partial(loops, "cryodata.compiled.moves")
 
+Part = tuple[slice, ...]
+"where something lies in an array"
+
 Open = Callable[[str], RawIOBase]
 "opens a file by its path in the volume's folder; raises FileNotFoundError"
 
@@ -149,7 +152,7 @@ def _read_shard(
     if pieces.size < index_bytes + 4:
         raise ValueError(f"its index alone has {index_bytes + 4:,}")
     index = np.frombuffer(pieces.index(index_bytes), dtype="<u8").reshape(-1, 2)
-    codec = Zstd()
+    codec, put = Zstd(), _putter(result, scratch)
     first = [i * s for i, s in zip(shard, array.shard, strict=True)]
     for number, place in enumerate(np.ndindex(*counts)):
         if wanted is not None and not (all(p < n for p, n in zip(place, wanted.shape, strict=True)) and wanted[place]):
@@ -169,19 +172,31 @@ def _read_shard(
         if _frame_size(frame) != scratch.nbytes:
             raise ValueError(f"chunk {place} holds {_frame_size(frame)} bytes; expected {scratch.nbytes}")
         codec.decode(frame, out=scratch)
-        _put(result[target], scratch[tuple(slice(0, n) for n in span)])
+        put(target, tuple(slice(0, n) for n in span))
 
 
-def _put(target: npt.NDArray[Any], chunk: npt.NDArray[Any]) -> None:
-    """target[...] = chunk. Past the caches where rows begin their lines: a volume is larger than they are, and to read
-    what will be overwritten takes most of the time."""
-    whole = target.shape[-1] // VECTOR * VECTOR if _in_lines(target) else 0
-    compiled = _loops() if whole else None
-    if compiled is not None:
-        unsigned = f"u{target.itemsize}"
-        compiled.put_past(target[..., :whole].view(unsigned), chunk[..., :whole].view(unsigned))
-        target, chunk = target[..., whole:], chunk[..., whole:]
-    target[...] = chunk
+def _putter(result: npt.NDArray[Any], chunk: npt.NDArray[Any]) -> Callable[[Part, Part], None]:
+    """What writes a part of a chunk to a place of the result. Past the caches where rows begin their lines: a volume is
+    larger than they are, and to read what will be overwritten takes most of the time."""
+    row = chunk.shape[-1] * chunk.itemsize
+    compiled = _loops() if row % LINE == 0 and _in_lines(result) else None
+    if compiled is None:
+
+        def put(place: Part, part: Part) -> None:
+            result[place] = chunk[part]
+
+        return put
+    unsigned = f"u{result.itemsize}"
+    into, values = result.view(unsigned), chunk.view(unsigned)
+
+    def put_past(place: Part, part: Part) -> None:
+        target, source = into[place], values[part]
+        whole = target.shape[-1] // VECTOR * VECTOR
+        compiled.put_past(target[..., :whole], source[..., :whole])
+        if whole < target.shape[-1]:
+            target[..., whole:] = source[..., whole:]
+
+    return put_past
 
 
 def _in_lines(target: npt.NDArray[Any]) -> bool:
