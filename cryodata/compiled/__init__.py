@@ -32,7 +32,7 @@ def _installed() -> bool:
     """Whether numba is there, and compiles."""
     try:
         numba = importlib.import_module("numba")
-    except ImportError:  # also a release that is too old for this NumPy
+    except Exception:  # a release that does not fit this NumPy says so in more than one way
         return False
     return not numba.config.DISABLE_JIT
 

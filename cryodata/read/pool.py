@@ -52,8 +52,8 @@ class Pool:
         self.store, self._held = volumes_of(source.key), blocks_held(shared)
         self._threads = ThreadPoolExecutor(decode_threads(), "cryodata-decode") if decode_threads() else None
         self._since, self._lock, self._ahead = since, threading.Lock(), Ahead(self.store)
-        # what is far away is waited for elsewhere, and slots of others may not be free: then one volume at a time
-        self._alone = shared or is_remote(source.key.root)
+        # what is far away is waited for elsewhere, and slots of others may not be free
+        self._waits_idle = shared or is_remote(source.key.root)
         self._begun: dict[tuple[int, int], Begun] = {}
         self._serving: dict[int, Serving] = {}
 
@@ -214,7 +214,7 @@ class Pool:
 
     def _decode_another(self) -> bool:
         """Instead of waiting: a volume that no thread has begun with, for a block to come. False if there is none."""
-        if self._alone:
+        if self._waits_idle:
             return False
         for begun in self._begun.values():
             for place, ahead in enumerate(begun.ahead):
