@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 def parameters(console: Console, builder: Builder) -> None:
     """The settings of a builder, with their defaults."""
-    from cryodata.build.builder import SELECTION
+    from cryodata.build.builder import settings_of
 
-    parameters = [*builder.parameters, *SELECTION]
+    parameters = settings_of(builder)
     if console.as_json:
         console.show_json({item.name: {"default": item.default, "help": item.help} for item in parameters})
         return

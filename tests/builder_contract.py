@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cryodata.build.builder import SELECTION, Builder, find_builder
+from cryodata.build.builder import Builder, find_builder, settings_of
 from cryodata.build.dataset import Request, build
 from cryodata.build.identify import Job, identify
 from cryodata.build.verify import verify_version
@@ -45,7 +45,7 @@ class BuilderContract:
 
     @pytest.fixture
     def parameters(self, builder: Builder) -> Mapping[str, Any]:
-        return resolve([*builder.parameters, *SELECTION], self.settings)
+        return resolve(settings_of(builder), self.settings)
 
     @pytest.fixture
     def entries(

@@ -40,7 +40,7 @@ HOMES = {
     },
     "zarr": {"formats/volumes.py"},
     "obstore": {"formats/bucket.py", "formats/store.py"},
-    "numcodecs": {"formats/shards.py", "formats/volume_reader.py"},
+    "numcodecs": {"formats/codecs.py"},
     "datasets": {"read/features.py", "read/hf.py", "read/hf_examples.py"},
     "numba": {
         "baseline/chains/best.py",

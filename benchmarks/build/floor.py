@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from isal import igzip
-from numcodecs.zstd import Zstd
 
-from cryodata.formats.volumes import CHUNK, ZSTD_LEVEL
+from cryodata.formats.codecs import CODECS
+from cryodata.formats.volumes import CHUNK, CODEC
 
 
 def work(map_path: Path, stored: np.ndarray[tuple[int, int, int], np.dtype[np.float16]]) -> int:
@@ -22,7 +22,7 @@ def work(map_path: Path, stored: np.ndarray[tuple[int, int, int], np.dtype[np.fl
             filled += read
     copy = np.empty(stored.shape, dtype=np.float32)
     copy[...] = np.frombuffer(buffer, dtype=np.float32, count=1)[0]
-    codec, encoded = Zstd(level=ZSTD_LEVEL), 0
+    codec, encoded = CODECS[CODEC], 0
     chunk = np.zeros((CHUNK,) * 3, dtype=stored.dtype)
     for place in np.ndindex(*(-(-n // CHUNK) for n in stored.shape)):
         part = stored[tuple(slice(i * CHUNK, (i + 1) * CHUNK) for i in place)]

@@ -16,8 +16,22 @@ from cryodata.core.entry import Entry, Sample
 from cryodata.core.parameters import Parameter, count, number, one_of, text
 from cryodata.core.schema import Schema
 from cryodata.errors import UsageError
+from cryodata.formats.codecs import CODECS
+from cryodata.formats.volumes import CODEC
 
 PACKAGE = "cryodata_builders"
+
+STORAGE = (
+    Parameter(
+        "codec",
+        CODEC,
+        one_of(*CODECS),
+        True,
+        "how density is compressed: zstd, or lz4, which is decoded in 0.4 of the time and takes longer to write",
+        later=True,
+    ),
+)
+"settings that every builder takes, of how its volumes are stored"
 
 SELECTION = (
     Parameter("sample", 1.0, number, False, "share of the units to build, nested and stable: 0.25 is part of 0.5"),
@@ -54,7 +68,7 @@ class Builder(Protocol):
     "revision of each recipe, the default first: raised whenever the bytes it makes change"
 
     parameters: Sequence[Parameter]
-    "its own settings, besides SELECTION"
+    "its own settings, besides STORAGE and SELECTION"
 
     def schema(self, recipe: str, parameters: Mapping[str, Any]) -> Schema:
         """Arrays and facts of its samples, by its resolved settings."""
@@ -74,6 +88,11 @@ class Builder(Protocol):
 
     def make(self, entry: Entry, recipe: str, parameters: Mapping[str, Any]) -> Sample:
         """Make the sample of an entry whose files are in place; RejectedError if its data do not allow it."""
+
+
+def settings_of(builder: Builder) -> list[Parameter]:
+    """All settings of a build by a builder: its own, and those that every builder takes."""
+    return [*builder.parameters, *STORAGE, *SELECTION]
 
 
 def find_builder(name: str) -> Builder:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cryodata.build.builder import Builder
+from cryodata.build.builder import Builder, settings_of
 from cryodata.core.entry import Entry, Source
 from cryodata.core.layout import FORMAT_VERSION, canonical_json
 from cryodata.core.parameters import shaping
@@ -82,7 +82,7 @@ def covered_by(entry: Entry, job: Job, builder: Builder) -> dict[str, Any]:
         "builder": builder.name,
         "recipe": job.recipe,
         "revision": builder.recipes[job.recipe],
-        "parameters": shaping(builder.parameters, job.parameters),
+        "parameters": shaping(settings_of(builder), job.parameters),
         "sources": {role: source.sha256 for role, source in entry.sources.items()},
     }
 

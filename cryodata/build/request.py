@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryodata.build.assemble import parent_splits, without_parent
-from cryodata.build.builder import SELECTION, Builder, find_builder
+from cryodata.build.builder import Builder, find_builder, settings_of
 from cryodata.build.catalog import read_split_list
 from cryodata.build.edited import edited
 from cryodata.build.identify import Job
@@ -108,7 +108,7 @@ def job_of(request: Request, builder: Builder) -> tuple[Job, str, dict[str, str]
     recipe = request.recipe or next(iter(builder.recipes))
     if recipe not in builder.recipes:
         raise UsageError(f"builder {builder.name} has no recipe '{recipe}'; found: {', '.join(builder.recipes)}")
-    parameters = resolve([*builder.parameters, *SELECTION], request.settings)
+    parameters = resolve(settings_of(builder), request.settings)
     listed: dict[str, str] = {}
     if parameters["splits"]:
         path = Path(parameters["splits"])

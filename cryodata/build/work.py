@@ -25,7 +25,7 @@ from cryodata.core.schema import Schema
 from cryodata.core.subgrids import SubgridGrid
 from cryodata.errors import RejectedError
 from cryodata.formats.tables import points_table, subgrids_table
-from cryodata.formats.volumes import folder_files, write_volume
+from cryodata.formats.volumes import CODEC, folder_files, write_volume
 from cryodata.prepare.labels import LOST, OUTSIDE, WRITTEN, class_values
 from cryodata.prepare.statistics import subgrid_statistics
 from cryodata.prepare.validate import check_sample, density_faults
@@ -185,7 +185,7 @@ def _store(
 ) -> Receipt:
     folder, stored = Path(job.folder), sample.density
     labels = sample.labels if job.parameters.get("label_volumes", True) else {}
-    write_volume(temporary / "volume", stored, labels, schema, covered)
+    write_volume(temporary / "volume", stored, labels, schema, covered, job.parameters.get("codec", CODEC))
     files = folder_files(temporary / "volume")
     name = tree_digest(files)
     place_folder(temporary / "volume", folder / volume_path(entry.entry_id, name), temporary)

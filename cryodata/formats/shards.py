@@ -13,26 +13,30 @@ from pathlib import Path
 import google_crc32c
 import numpy as np
 import numpy.typing as npt
-from numcodecs.zstd import Zstd
+
+from cryodata.formats.codecs import CODECS
 
 EMPTY = 2**64 - 1
 "offset and size of a chunk that holds zeros alone, and so is not written (zarr v3, sharding codec)"
 
+CRC_BYTES = 4
+"of crc32c, behind each chunk and the index"
 
-def write_shards(folder: Path, data: npt.NDArray[np.generic], chunk: int, shard: Sequence[int], level: int) -> None:
+
+def write_shards(folder: Path, data: npt.NDArray[np.generic], chunk: int, shard: Sequence[int], codec: str) -> None:
     """Write an array (nz, ny, nx) as shard files below a folder, which holds its metadata.
 
-    chunk: voxels a side of a chunk; shard: voxels of a shard along z, y, x, multiples of it; level: of zstd. Chunks at
-    the edge are filled up with 0; a shard of zeros alone is not written.
+    chunk: voxels a side of a chunk; shard: voxels of a shard along z, y, x, multiples of it; codec: a name of `CODECS`.
+    Chunks at the edge are filled up with 0; a shard of zeros alone is not written.
     """
     for place in np.ndindex(*(-(-n // s) for n, s in zip(data.shape, shard, strict=True))):
         part = data[tuple(slice(i * s, (i + 1) * s) for i, s in zip(place, shard, strict=True))]
-        _write_shard(folder / "c" / "/".join(map(str, place)), part, chunk, [s // chunk for s in shard], level)
+        _write_shard(folder / "c" / "/".join(map(str, place)), part, chunk, [s // chunk for s in shard], codec)
 
 
-def _write_shard(path: Path, data: npt.NDArray[np.generic], chunk: int, counts: Sequence[int], level: int) -> None:
+def _write_shard(path: Path, data: npt.NDArray[np.generic], chunk: int, counts: Sequence[int], codec: str) -> None:
     index = np.full((*counts, 2), EMPTY, dtype="<u8")
-    codec, scratch, at = Zstd(level=level), np.zeros((chunk,) * 3, dtype=data.dtype.newbyteorder("<")), 0
+    encode, scratch, at = CODECS[codec].encode, np.zeros((chunk,) * 3, dtype=data.dtype.newbyteorder("<")), 0
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         for place in morton_order(counts):
@@ -42,14 +46,14 @@ def _write_shard(path: Path, data: npt.NDArray[np.generic], chunk: int, counts: 
             if part.shape != scratch.shape:
                 scratch[...] = 0
             scratch[tuple(slice(0, n) for n in part.shape)] = part
-            frame = codec.encode(scratch)
+            frame = encode(scratch)
             file.write(frame)
-            file.write(google_crc32c.value(frame).to_bytes(4, "little"))
-            index[place] = at, len(frame) + 4
-            at += len(frame) + 4
+            file.write(google_crc32c.value(frame).to_bytes(CRC_BYTES, "little"))
+            index[place] = at, len(frame) + CRC_BYTES
+            at += len(frame) + CRC_BYTES
         raw = index.tobytes()
         file.write(raw)
-        file.write(google_crc32c.value(raw).to_bytes(4, "little"))
+        file.write(google_crc32c.value(raw).to_bytes(CRC_BYTES, "little"))
     if not at:
         path.unlink()
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from cryodata.core.layout import parse_json
 from cryodata.errors import DatasetError
+from cryodata.formats.codecs import NAMES
 
 READABLE_DTYPES = ("uint8", "uint16", "float16", "float32")
 MAX_METADATA_BYTES = 4 << 20
@@ -26,6 +27,8 @@ class StoredArray:
     dtype: np.dtype[Any]
     chunk: tuple[int, ...]
     shard: tuple[int, ...]
+    codec: str
+    "a name of `CODECS`"
 
 
 def read_metadata(file: RawIOBase, sha256: str, where: str) -> dict[str, Any]:
@@ -62,12 +65,15 @@ def stored_array(metadata: Mapping[str, Any], path: str, shape_zyx: tuple[int, .
         node = metadata["consolidated_metadata"]["metadata"][path]
         (sharding,) = node["codecs"]
         inner = sharding["configuration"]
+        names = [str(codec["name"]) for codec in inner["codecs"]]
+        compressor = next((name for name in names if name in NAMES), "")
         array = StoredArray(
             path=path,
             shape_zyx=tuple(int(n) for n in node["shape"]),
             dtype=np.dtype(node["data_type"]).newbyteorder("<"),
             chunk=tuple(int(n) for n in inner["chunk_shape"]),
             shard=tuple(int(n) for n in node["chunk_grid"]["configuration"]["chunk_shape"]),
+            codec=NAMES.get(compressor, ""),
         )
         found = {
             "zarr_format": node["zarr_format"],
@@ -76,7 +82,7 @@ def stored_array(metadata: Mapping[str, Any], path: str, shape_zyx: tuple[int, .
             "chunk_grid": node["chunk_grid"]["name"],
             "separator": node["chunk_key_encoding"],
             "fill_value": float(node["fill_value"]),
-            "codecs": [sharding["name"], *(codec["name"] for codec in inner["codecs"])],
+            "codecs": [sharding["name"], *names],
             "endian": inner["codecs"][0].get("configuration", {}).get("endian", "little"),
             "index": [*(codec["name"] for codec in inner["index_codecs"]), inner.get("index_location", "end")],
             "shape": array.shape_zyx,
@@ -91,7 +97,7 @@ def stored_array(metadata: Mapping[str, Any], path: str, shape_zyx: tuple[int, .
         "chunk_grid": "regular",
         "separator": {"name": "default", "configuration": {"separator": "/"}},
         "fill_value": 0.0,
-        "codecs": ["sharding_indexed", "bytes", "zstd", "crc32c"],
+        "codecs": ["sharding_indexed", "bytes", compressor or " or ".join(NAMES), "crc32c"],
         "endian": "little",
         "index": ["bytes", "crc32c", "end"],
         "shape": tuple(shape_zyx),

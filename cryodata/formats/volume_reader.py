@@ -18,10 +18,11 @@ from typing import Any
 import google_crc32c
 import numpy as np
 import numpy.typing as npt
-from numcodecs.zstd import Zstd
 
 from cryodata.compiled import LINE, VECTOR, loops
 from cryodata.errors import DatasetError
+from cryodata.formats.codecs import CODECS
+from cryodata.formats.shards import CRC_BYTES, EMPTY
 from cryodata.formats.volume_metadata import StoredArray, why
 
 SLACK = 1 << 16
@@ -117,13 +118,13 @@ class _Pieces:
 
     def index(self, count: int) -> bytes:
         """The index at the end of the file, checked."""
-        self._file.seek(self.size - count - 4)
+        self._file.seek(self.size - count - CRC_BYTES)
         raw = b""
-        while len(raw) < count + 4 and (more := self._file.read(count + 4 - len(raw))):
+        while len(raw) < count + CRC_BYTES and (more := self._file.read(count + CRC_BYTES - len(raw))):
             raw += more
         tail = np.frombuffer(raw, dtype=np.uint8)
-        _check_crc(tail[:-4], tail[-4:], "index")
-        return raw[:-4]
+        _check_crc(tail[:-CRC_BYTES], tail[-CRC_BYTES:], "index")
+        return raw[:-CRC_BYTES]
 
     def read(self, first: int, count: int) -> npt.NDArray[np.uint8]:
         """Bytes of the file, valid until the next are read. Raises ValueError if it does not have them."""
@@ -149,30 +150,30 @@ def _read_shard(
 ) -> None:
     counts = [s // c for s, c in zip(array.shard, array.chunk, strict=True)]
     index_bytes = 16 * math.prod(counts)
-    if pieces.size < index_bytes + 4:
-        raise ValueError(f"its index alone has {index_bytes + 4:,}")
+    if pieces.size < index_bytes + CRC_BYTES:
+        raise ValueError(f"its index alone has {index_bytes + CRC_BYTES:,}")
     index = np.frombuffer(pieces.index(index_bytes), dtype="<u8").reshape(-1, 2)
-    codec, put = Zstd(), _putter(result, scratch)
-    first = [i * s for i, s in zip(shard, array.shard, strict=True)]
-    for number, place in enumerate(np.ndindex(*counts)):
-        if wanted is not None and not (all(p < n for p, n in zip(place, wanted.shape, strict=True)) and wanted[place]):
-            continue
-        offset, size = (int(value) for value in index[number])
-        start = [f + p * c for f, p, c in zip(first, place, array.chunk, strict=True)]
-        span = [min(c, n - s) for s, c, n in zip(start, array.chunk, array.shape_zyx, strict=True)]
-        target = tuple(slice(s, s + max(n, 0)) for s, n in zip(start, span, strict=True))
-        if offset == size == 2**64 - 1:  # an empty chunk: zeros
+    decode, put = CODECS[array.codec].decode, _putter(result, scratch)
+    places = np.argwhere(np.ones(counts, dtype=bool) if wanted is None else wanted)
+    low = places * array.chunk + np.multiply(shard, array.shard)
+    span = np.minimum(array.chunk, array.shape_zyx - low)
+    entries = index.reshape(*counts, 2)[tuple(places.T)]
+    lists = (values.tolist() for values in (places, low, low + np.maximum(span, 0), span, entries))
+    for place, start, end, size_zyx, (offset, size) in zip(*lists, strict=True):
+        target = tuple(map(slice, start, end))
+        if offset == size == EMPTY:
             result[target] = 0
             continue
-        if min(span) <= 0 or size < 9 or offset + size > pieces.size:
-            raise ValueError(f"chunk {place} claims the bytes {offset} to {offset + size}")
+        if min(size_zyx) <= 0 or size < CRC_BYTES or offset + size > pieces.size:
+            raise ValueError(f"chunk {tuple(place)} claims the bytes {offset} to {offset + size}")
         piece = pieces.read(offset, size)
-        frame = piece[:-4]
-        _check_crc(frame, piece[-4:], f"chunk {place}")
-        if _frame_size(frame) != scratch.nbytes:
-            raise ValueError(f"chunk {place} holds {_frame_size(frame)} bytes; expected {scratch.nbytes}")
-        codec.decode(frame, out=scratch)
-        put(target, tuple(slice(0, n) for n in span))
+        frame = piece[:-CRC_BYTES]
+        _check_crc(frame, piece[-CRC_BYTES:], f"chunk {tuple(place)}")
+        try:
+            decode(frame, scratch)
+        except ValueError as error:
+            raise ValueError(f"chunk {tuple(place)} {error}") from None
+        put(target, tuple(map(slice, size_zyx)))
 
 
 def _putter(result: npt.NDArray[Any], chunk: npt.NDArray[Any]) -> Callable[[Part, Part], None]:
@@ -206,17 +207,6 @@ def _in_lines(target: npt.NDArray[Any]) -> bool:
         and target.strides[-1] == target.itemsize
         and all(step % LINE == 0 for step in (target.ctypes.data, *target.strides[:-1]))
     )
-
-
-def _frame_size(frame: npt.NDArray[np.uint8]) -> int:
-    """Decompressed bytes that a zstd frame claims, -1 if it does not say (RFC 8878, section 3.1.1.1)."""
-    flags = int(frame[4])
-    size_flag, single_segment = flags >> 6, flags >> 5 & 1
-    start = 5 + (1 - single_segment) + (0, 1, 2, 4)[flags & 3]
-    length = (single_segment, 2, 4, 8)[size_flag]
-    if not length:
-        return -1
-    return int.from_bytes(frame[start : start + length].tobytes(), "little") + (256 if length == 2 else 0)
 
 
 def _check_crc(data: npt.NDArray[np.uint8], said: npt.NDArray[np.uint8], what: str) -> None:

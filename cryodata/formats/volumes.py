@@ -15,13 +15,16 @@ import numpy.typing as npt
 from cryodata.core.layout import FileDigest
 from cryodata.core.schema import ArraySpec, Schema
 from cryodata.core.volume import Volume
+from cryodata.formats.codecs import CODECS
 from cryodata.formats.shards import write_shards
 
 OME_VERSION = "0.5"
 CHUNK = 64
 "voxels a side of an inner chunk; measured in benchmarks/formats"
 
-ZSTD_LEVEL = 3
+CODEC = "zstd"
+"of density where no other is asked for, and of labels, which are written for viewers"
+
 MAX_SHARD_BYTES = 512 << 20
 "raw bytes above which an array is split into several shard files along z"
 
@@ -37,12 +40,13 @@ def write_volume(
     labels: Mapping[str, npt.NDArray[np.uint8]],
     schema: Schema,
     attributes: Mapping[str, Any],
+    codec: str = CODEC,
 ) -> None:
     """Write a volume into a new folder; the same arguments give the same bytes.
 
     density: in the type in which it is stored, float16 (error at most 2.5e-4 in [0, 1]; 0 and 1 exact) or float32.
     labels: volumes to store for viewers, of those that the schema names. attributes: JSON values for
-    `attrs["cryodata"]`.
+    `attrs["cryodata"]`. codec: of the density, a name of `CODECS`.
     """
     spec = schema.density
     arrays = {spec.name: density.data}
@@ -56,8 +60,9 @@ def write_volume(
             arrays[array_path(array)] = labels[array.name]
     for path, data in arrays.items():
         shard = shard_shape(data.shape, data.dtype.itemsize)
-        nodes[path] = array_metadata(data.shape, data.dtype, shard)
-        write_shards(folder / path, data, CHUNK, shard, ZSTD_LEVEL)
+        used = codec if path == spec.name else CODEC
+        nodes[path] = array_metadata(data.shape, data.dtype, shard, used)
+        write_shards(folder / path, data, CHUNK, shard, used)
     _write_metadata(folder, nodes)
 
 
@@ -92,8 +97,9 @@ def create_channels(
     density = placed.data.astype(np.float16)
     shard = shard_shape(density.shape, density.dtype.itemsize)
     (folder / "density").mkdir()
-    (folder / "density" / "zarr.json").write_bytes(_metadata_bytes(array_metadata(density.shape, density.dtype, shard)))
-    write_shards(folder / "density", density, CHUNK, shard, ZSTD_LEVEL)
+    metadata = array_metadata(density.shape, density.dtype, shard, CODEC)
+    (folder / "density" / "zarr.json").write_bytes(_metadata_bytes(metadata))
+    write_shards(folder / "density", density, CHUNK, shard, CODEC)
     made = {}
     for name, spec in arrays.items():
         count, cube = len(spec.channels), (spec.tile, spec.tile, spec.tile)
@@ -141,15 +147,14 @@ def shard_shape(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:
     return tuple(padded)
 
 
-def array_metadata(shape: Sequence[int], dtype: np.dtype[Any], shard: Sequence[int]) -> dict[str, Any]:
+def array_metadata(shape: Sequence[int], dtype: np.dtype[Any], shard: Sequence[int], codec: str) -> dict[str, Any]:
     """What `zarr.json` says of an array (nz, ny, nx) that `write_shards` writes (zarr v3). zarr writes the same,
     through an event loop that takes longer than the encoding of a small map; tests hold this against it."""
     little, crc32c = {"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}
     plain = little if dtype.itemsize > 1 else {"name": "bytes"}
-    zstd = {"name": "zstd", "configuration": {"level": ZSTD_LEVEL, "checksum": False}}
     sharding = {
         "chunk_shape": [CHUNK] * 3,
-        "codecs": [plain, zstd, crc32c],
+        "codecs": [plain, CODECS[codec].described(dtype.itemsize), crc32c],
         "index_codecs": [little, crc32c],
         "index_location": "end",
     }

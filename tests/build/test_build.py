@@ -7,9 +7,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from cryodata import load_dataset
 from cryodata.build.dataset import Report, build
 from cryodata.build.request import Request
 from cryodata.build.verify import verify_version
@@ -125,6 +128,34 @@ def test_a_parameter_that_changes_bytes_makes_new_volumes_and_one_that_selects_d
 
     assert simulate(tmp_path, "max_resolution=3.9", version="0.2.0").reused == 2
     assert simulate(tmp_path, "density=float32", version="0.3.0").reused == 0
+
+
+def test_another_codec_stores_the_same_values_in_other_volumes_and_the_default_is_what_there_was_before(
+    tmp_path: Path,
+) -> None:
+    first = simulate(tmp_path)
+    same = simulate(tmp_path, "codec=zstd")
+    other = simulate(tmp_path, "codec=lz4", version="0.2.0")
+
+    def attributes(report: Report) -> dict[str, Any]:
+        (path, *_) = sorted((report.folder / "volumes").glob(f"*/{volume_of(report)}/zarr.json"))
+        return dict(json.loads(path.read_bytes())["attributes"]["cryodata"]["parameters"])
+
+    def volume_of(report: Report) -> str:
+        table = read_table(report.folder / report.manifest.tables / "entries.parquet")
+        return str(table["volume"][0].as_py().rpartition("/")[2])
+
+    assert not same.created
+    assert other.reused == 0
+    assert "codec" not in attributes(first)
+    assert attributes(other) == {**attributes(first), "codec": "lz4"}
+    assert not verify_version(open_version(tmp_path, "simulated", "0.2.0"), deep=True).faults
+    both = [
+        load_dataset("simulated", "volumes", split="train", root=tmp_path, revision=version)
+        for version in ("0.1.0", "0.2.0")
+    ]
+    for one, another in zip(*both, strict=True):
+        assert np.array_equal(one["density"], another["density"])
 
 
 def test_units_keep_the_split_that_their_parent_gave_them(tmp_path: Path, simulated: Report) -> None:

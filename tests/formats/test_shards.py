@@ -9,24 +9,32 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from zarr.codecs import Crc32cCodec, ZstdCodec
+from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 from zarr.core.indexing import morton_order_iter
 
 from cryodata.formats.shards import morton_order, write_shards
 from cryodata.formats.volumes import CHUNK as STORED_CHUNK
-from cryodata.formats.volumes import ZSTD_LEVEL, array_metadata, folder_files, shard_shape
+from cryodata.formats.volumes import array_metadata, folder_files, shard_shape
 
 CHUNK = 8
 
+CODECS = pytest.mark.parametrize("codec", ["zstd", "lz4"])
 
-def by_zarr(folder: Path, data: Any, shard: tuple[int, ...]) -> None:
+
+def of_zarr(codec: str, itemsize: int) -> tuple[Any, ...]:
+    lz4 = BloscCodec(typesize=itemsize, cname="lz4hc", clevel=4, shuffle="shuffle", blocksize=0)
+    return {"zstd": ZstdCodec(level=3), "lz4": lz4}[codec], Crc32cCodec()
+
+
+def by_zarr(folder: Path, data: Any, shard: tuple[int, ...], codec: str = "zstd") -> None:
     array = zarr.create_array(
         folder, shape=data.shape, dtype=data.dtype, chunks=(CHUNK,) * 3, shards=shard,
-        compressors=(ZstdCodec(level=3), Crc32cCodec()), fill_value=0,
+        compressors=of_zarr(codec, data.dtype.itemsize), fill_value=0,
     )  # fmt: skip
     array[...] = data
 
 
+@CODECS
 @pytest.mark.parametrize("dtype", ["float16", "float32", "uint8"])
 @pytest.mark.parametrize(
     ("shape", "shard"),
@@ -40,15 +48,15 @@ def by_zarr(folder: Path, data: Any, shard: tuple[int, ...]) -> None:
     ],
     ids=str,
 )
-def test_the_bytes_are_those_of_zarr(tmp_path: Path, shape: Any, shard: Any, dtype: str) -> None:
+def test_the_bytes_are_those_of_zarr(tmp_path: Path, shape: Any, shard: Any, dtype: str, codec: str) -> None:
     rng = np.random.default_rng(1)
     data = rng.random(shape).astype(np.float32)
     data[data < 0.5] = 0
     data[:, : shape[1] // 2] = 0  # chunks that are not written
     data = (data * 100).astype(dtype)
 
-    by_zarr(tmp_path / "zarr", data, shard)
-    write_shards(tmp_path / "ours", data, CHUNK, shard, level=3)
+    by_zarr(tmp_path / "zarr", data, shard, codec)
+    write_shards(tmp_path / "ours", data, CHUNK, shard, codec)
 
     expected = [item for item in folder_files(tmp_path / "zarr") if item[0] != "zarr.json"]
     assert folder_files(tmp_path / "ours") == expected
@@ -58,7 +66,7 @@ def test_minus_zero_is_a_value_and_nothing_is_none(tmp_path: Path) -> None:
     for name, value in (("minus", -0.0), ("nothing", 0.0)):
         data = np.full((8, 8, 8), value, dtype=np.float32)
         by_zarr(tmp_path / name / "zarr", data, (8, 8, 8))
-        write_shards(tmp_path / name / "ours", data, CHUNK, (8, 8, 8), level=3)
+        write_shards(tmp_path / name / "ours", data, CHUNK, (8, 8, 8), codec="zstd")
 
         expected = [item for item in folder_files(tmp_path / name / "zarr") if item[0] != "zarr.json"]
         assert folder_files(tmp_path / name / "ours") == expected
@@ -68,8 +76,8 @@ def test_minus_zero_is_a_value_and_nothing_is_none(tmp_path: Path) -> None:
 def test_a_view_in_another_order_of_memory_is_written_as_it_reads(tmp_path: Path) -> None:
     data = np.random.default_rng(2).random((17, 9, 12)).astype(np.float32).transpose(2, 0, 1)
 
-    write_shards(tmp_path / "view", data, CHUNK, (16, 24, 16), level=3)
-    write_shards(tmp_path / "copy", np.ascontiguousarray(data), CHUNK, (16, 24, 16), level=3)
+    write_shards(tmp_path / "view", data, CHUNK, (16, 24, 16), codec="zstd")
+    write_shards(tmp_path / "copy", np.ascontiguousarray(data), CHUNK, (16, 24, 16), codec="zstd")
 
     assert folder_files(tmp_path / "view") == folder_files(tmp_path / "copy")
 
@@ -81,13 +89,15 @@ def test_chunks_lie_along_the_curve_that_zarr_takes(counts: tuple[int, ...]) -> 
     assert morton_order(counts) == list(morton_order_iter(counts))
 
 
+@CODECS
 @pytest.mark.parametrize("dtype", ["float16", "float32", "uint8"])
 @pytest.mark.parametrize("shape", [(1, 2, 3), (70, 64, 130), (2000, 2000, 2000)], ids=str)
-def test_the_metadata_is_that_of_zarr(tmp_path: Path, shape: tuple[int, int, int], dtype: str) -> None:
-    shard = shard_shape(shape, np.dtype(dtype).itemsize)
+def test_the_metadata_is_that_of_zarr(tmp_path: Path, shape: tuple[int, int, int], dtype: str, codec: str) -> None:
+    itemsize = np.dtype(dtype).itemsize
+    shard = shard_shape(shape, itemsize)
     zarr.create_array(
         tmp_path, shape=shape, dtype=dtype, chunks=(STORED_CHUNK,) * 3, shards=shard, fill_value=0,
-        compressors=(ZstdCodec(level=ZSTD_LEVEL), Crc32cCodec()), dimension_names=("z", "y", "x"),
+        compressors=of_zarr(codec, itemsize), dimension_names=("z", "y", "x"),
     )  # fmt: skip
 
-    assert array_metadata(shape, np.dtype(dtype), shard) == json.loads((tmp_path / "zarr.json").read_bytes())
+    assert array_metadata(shape, np.dtype(dtype), shard, codec) == json.loads((tmp_path / "zarr.json").read_bytes())

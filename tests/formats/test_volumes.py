@@ -32,14 +32,19 @@ SCHEMA = Schema(
 )
 SHAPE = (70, 65, 130)
 
+CODECS = pytest.mark.parametrize("codec", ["zstd", "lz4"])
 
-def make(folder: Path, shape: tuple[int, int, int] = SHAPE, dtype: str = "float16") -> tuple[Path, Volume, Any]:
+
+def make(
+    folder: Path, shape: tuple[int, int, int] = SHAPE, dtype: str = "float16", codec: str = "zstd"
+) -> tuple[Path, Volume, Any]:
     density = np.random.Generator(np.random.PCG64(0)).random(shape, dtype=np.float32)
     density[: shape[0] // 2] = 0
     atom = np.zeros(shape, np.uint8)
     atom[-1, -1, -1] = 1
     volume = Volume(density, np.ones(3), np.array([-1.5, 0.25, 100.0]))
-    write_volume(folder, replace(volume, data=density.astype(dtype)), {"atom": atom}, SCHEMA, {"recipe": "x"})
+    stored = replace(volume, data=density.astype(dtype))
+    write_volume(folder, stored, {"atom": atom}, SCHEMA, {"recipe": "x"}, codec)
     return folder, volume, atom
 
 
@@ -48,11 +53,13 @@ def read(folder: Path, path: str = "density", shape: tuple[int, ...] = SHAPE, ou
     return read_array(array, lambda name: (folder / name).open("rb", buffering=0), "v.zarr", out)
 
 
+@CODECS
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
 @pytest.mark.parametrize("shape", [(70, 65, 130), (64, 64, 64), (1, 1, 1), (3, 200, 5)], ids=str)
-def test_what_is_written_is_read_back(tmp_path: Path, shape: tuple[int, int, int]) -> None:
-    folder, volume, atom = make(tmp_path / "v.zarr", shape)
+def test_what_is_written_is_read_back(tmp_path: Path, shape: tuple[int, int, int], dtype: str, codec: str) -> None:
+    folder, volume, atom = make(tmp_path / "v.zarr", shape, dtype, codec)
 
-    assert np.array_equal(volume.data.astype(np.float16), read(folder, shape=shape))
+    assert np.array_equal(volume.data.astype(dtype), read(folder, shape=shape))
     assert np.array_equal(atom, read(folder, "labels/atom/0", shape))
 
 
@@ -117,9 +124,10 @@ def test_it_validates_against_ome_zarr_0_5(tmp_path: Path) -> None:
     ]
 
 
+@CODECS
 @pytest.mark.filterwarnings("ignore")
-def test_ome_zarr_and_tensorstore_open_it(tmp_path: Path) -> None:
-    folder, volume, atom = make(tmp_path / "v.zarr")
+def test_ome_zarr_and_tensorstore_open_it(tmp_path: Path, codec: str) -> None:
+    folder, volume, atom = make(tmp_path / "v.zarr", codec=codec)
     expected = volume.data.astype(np.float16)
 
     nodes = list(Reader(parse_url(str(folder)))())
@@ -185,6 +193,12 @@ def _shard_of(frame: bytes) -> bytes:
     return chunk + with_crc(np.array([0, len(chunk)], "<u8").tobytes())
 
 
+def sharding(*names: str) -> dict[str, Any]:
+    index = [{"name": "bytes"}, {"name": "crc32c"}]
+    inner = {"chunk_shape": [64] * 3, "codecs": [{"name": name} for name in names], "index_codecs": index}
+    return {"name": "sharding_indexed", "configuration": inner}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -194,6 +208,9 @@ def _shard_of(frame: bytes) -> bytes:
         pytest.param({"zarr_format": 2}, "zarr_format is 2; expected 3", id="format"),
         pytest.param({"fill_value": 1.0}, "fill_value is 1.0; expected 0.0", id="fill value"),
         pytest.param({"codecs": [{"name": "bytes"}]}, "another layout", id="codecs"),
+        pytest.param({"codecs": [sharding("bytes", "gzip", "crc32c")]},
+                     "'gzip', 'crc32c']; expected ['sharding_indexed', 'bytes', 'zstd or blosc', 'crc32c']", id="gzip"),
+        pytest.param({"codecs": [sharding("bytes", "zstd", "blosc", "crc32c")]}, "codecs is ", id="two codecs"),
         pytest.param({"chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [2**40] * 3}}},
                      "chunks is False; expected True", id="giant shard"),
     ],
