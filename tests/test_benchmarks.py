@@ -78,11 +78,12 @@ def test_readers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
     assert [row["case"] for row in result["rows"] if "not run" in row] == []
-    # 3 ceilings, 7 doors of ours, 2 of them on many ids, 3 of NumPy
-    assert len(result["rows"]) == 3 + 8 + 2 + 3
+    # 3 ceilings, 8 doors of ours, 7 of them on maps stored in another way, 2 on many ids, 3 of NumPy
+    assert len(result["rows"]) == 3 + 8 + 7 + 2 + 3
     assert {row["workers"]["0"]["matched"] for row in result["rows"][1:]} == {8}
     assert "| SubgridStream, defaults (streams=8), 3 volumes |" in markdown(result)
     assert [one["met"] for one in result["ratios"]].count("not run") == 6
+    assert [one["met"] for one in result["ratios with lz4"]].count("not run") == 6
 
 
 def test_a_batch_that_is_not_of_the_maps_is_noticed(simulated: Report, tmp_path: Path) -> None:

@@ -29,10 +29,15 @@ from cryodata.prepare.normalize import normalize_published
 from cryodata.prepare.resample import resample
 
 CODECS = {
-    "zstd3": Zstd(level=3),
+    "zstd3 (zstd)": Zstd(level=3),
     "zstd3+shuffle": Blosc("zstd", clevel=3, shuffle=Blosc.SHUFFLE),
     "lz4+shuffle": Blosc("lz4", clevel=5, shuffle=Blosc.SHUFFLE),
+    "lz4hc4": Blosc("lz4hc", clevel=4, shuffle=Blosc.NOSHUFFLE),
+    "lz4hc4+shuffle (lz4)": Blosc("lz4hc", clevel=4, shuffle=Blosc.SHUFFLE),
+    "lz4hc9+shuffle": Blosc("lz4hc", clevel=9, shuffle=Blosc.SHUFFLE),
 }
+"in brackets what the setting `codec` calls it"
+
 STORED = {
     "float32": (lambda d: d, lambda s: s),
     "float16": (lambda d: d.astype(np.float16), lambda s: s.astype(np.float32)),

@@ -23,14 +23,30 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
+class Other:
+    """Another dataset of the same maps, on which some of our cases are measured again."""
+
+    suffix: str
+    "behind the names of the cases"
+
+    input: Input
+    stored: int
+    "bytes of it; 0: not told"
+
+    takes: Callable[[Row], bool]
+    "which of the cases are measured"
+
+    workers: tuple[int, ...]
+    "worker counts that are tried, of those that a case allows"
+
+
+@dataclass(frozen=True)
 class Run:
     """What holds for all cases."""
 
     work: Path
     input: Input
-    many: Input | None
-    "the same maps under many ids, or None"
-
+    others: Sequence[Other]
     seconds: float
     repeats: int
     batch: int
@@ -56,8 +72,8 @@ def measure(run: Run, peers: Sequence[str]) -> Iterator[Row]:
     yield from module_rows(run, CEILING, Module("benchmarks.read.ceilings", sys.executable))
     ours = Module("benchmarks.read.ours", sys.executable)
     yield from module_rows(run, OWN, ours)
-    if run.many is not None:
-        yield from many_rows(run, ours)
+    for other in run.others:
+        yield from other_rows(run, ours, other)
     for name in peers:
         try:
             python = environment(name, requirements(PEERS / f"{name}.py"), run.work / "environments")
@@ -96,16 +112,15 @@ def module_rows(run: Run, peer: str, module: Module) -> Iterator[Row]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def many_rows(run: Run, ours: Module) -> Iterator[Row]:
-    """The defaults, and the one stream, on many ids of the same maps."""
-    if run.many is None:
-        return
-    wide = replace(run, input=run.many, many=None, stored=0)
+def other_rows(run: Run, ours: Module, other: Other) -> Iterator[Row]:
+    """Cases of ours on another dataset."""
+    there = replace(run, input=other.input, stored=other.stored)
     for case in call(ours, ["list"], run.work)[0]["cases"]:
-        if case["name"].startswith("SubgridStream") and case["pinned"] and run.only in case["name"]:
-            name = f"{case['name']}, {run.many.maps} volumes"
-            row: Row = {"peer": OWN, "case": name, "maps": run.many.maps}
-            yield _timed(wide, ours, {**case, "workers": [0]}, row, run.work / "layouts" / "none", name)
+        if other.takes(case) and run.only in case["name"]:
+            name = f"{case['name']}{other.suffix}"
+            row: Row = {"peer": OWN, "case": name, "maps": other.input.maps}
+            tried = [workers for workers in case["workers"] if workers in other.workers]
+            yield _timed(there, ours, {**case, "workers": tried}, row, run.work / "layouts" / "none", name)
 
 
 def _written(run: Run, module: Module, case: Row, maps: int, folder: Path) -> Row:

@@ -16,6 +16,7 @@ from cryodata.build.dataset import build
 from cryodata.build.request import Request
 from cryodata.build.run import Crew
 from cryodata.core.subgrids import SubgridGrid
+from cryodata.formats.volumes import CODEC
 
 VERSION = "0.1.0"
 
@@ -23,9 +24,9 @@ FEW = 4
 "maps that are built in this process"
 
 
-def build_maps(root: Path, name: str, maps: int, distinct: int, side: int) -> int:
+def build_maps(root: Path, name: str, maps: int, distinct: int, side: int, codec: str = CODEC) -> int:
     """Build a dataset unless it is there; bytes of its volumes, tables and manifest (not of its sources)."""
-    settings = (f"maps={maps}", f"distinct={min(maps, distinct)}", f"side={side}")
+    settings = (f"maps={maps}", f"distinct={min(maps, distinct)}", f"side={side}", f"codec={codec}")
     workers = len(os.sched_getaffinity(0)) if maps > FEW else 0  # starting processes takes seconds
     report = build(
         Request("benchmarks.read.maps", root, name=name, version=VERSION, settings=settings, crew=Crew(workers))

@@ -91,18 +91,16 @@ class SubgridGrid:
         of each in the second array, int64 (cubes + 1,), and rows of `voxel_zyx`, ascending in each cube, int64 (m,).
         Boxes are `offset=-margin, size=box`.
         """
-        counts = np.asarray(self.counts_zyx)
         # cube k of an axis holds v if core*k + offset <= v < core*k + offset + size
-        last = np.minimum((voxel_zyx - offset) // self.core, counts - 1)
+        last = np.minimum((voxel_zyx - offset) // self.core, np.asarray(self.counts_zyx) - 1)
         first = np.maximum(-((size - 1 + offset - voxel_zyx) // self.core), 0)
-        steps = np.arange(int((last - first).max(initial=-1)) + 1)
-        along = first[..., None] + steps
-        held = along <= last[..., None]  # (n, axis, steps)
-        _, ny, nx = self.counts_zyx
-        z, y, x = (along * np.array([ny * nx, nx, 1])[:, None]).astype(np.int32).transpose(1, 0, 2)
-        number = z[:, :, None, None] + y[:, None, :, None] + x[:, None, None, :]
-        inside = held[:, 0, :, None, None] & held[:, 1, None, :, None] & held[:, 2, None, None, :]
-        rows, cubes = np.nonzero(inside.reshape(len(inside), len(steps) ** 3))[0], number[inside]
+        held = np.maximum(last - first + 1, 0)
+        rows, cubes = np.arange(len(voxel_zyx)), np.zeros(len(voxel_zyx), dtype=np.int64)
+        for axis, count in enumerate(self.counts_zyx):  # each voxel as often as it is held along the axes so far
+            each = held[rows, axis]
+            begin = cubes * count + first[rows, axis] - (np.cumsum(each) - each)
+            rows = np.repeat(rows, each)
+            cubes = np.repeat(begin, each) + np.arange(len(rows))
         # the few values that 16 bits hold are sorted without comparing them
         order = np.argsort(cubes.astype(np.uint16) if len(self) <= 1 << 16 else cubes, kind="stable")
         return np.concatenate([[0], np.cumsum(np.bincount(cubes, minlength=len(self)))]), rows[order]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,12 @@ LABELLING = (*LABEL_COLUMNS, "state", "state_ca", "q_score", "xyz", "voxel_zyx")
 
 STATES = ("state", "state_ca")
 "columns that say which atoms labels take"
+
+TEXTS = frozenset(field.name for field in ATOMS if field.type == pa.string())
+"columns of few different texts, which are read as they are stored: each text once"
+
+KEPT_FOOTERS, KEPT_FOOTER = 8, 256 << 10
+"atoms files whose parsed footers are kept, and bytes of a footer up to which one is: parsed it takes 7 times as much"
 
 NO_LABEL = 255
 "state of an atom that no label takes"
@@ -134,28 +142,64 @@ def labelled_columns(
 ) -> dict[str, npt.NDArray[Any]]:
     """What labels are written from, of the atoms of one volume that a label takes, as arrays by column; of none without
     a file. columns: those that are needed; the states come with them. DatasetError as `read_points`."""
-    wanted = [name for name in LABELLING if name in columns or name in STATES]
-    if path is None:
-        table = ATOMS.empty_table()
-    else:
-        with opened_table(path) as file:
-            known = file.schema_arrow.remove_metadata() == ATOMS
-            table = _decoded(path, file, group, wanted) if known else None
-        table = read_points(path, group) if table is None else _without_gaps(path, table)
+    wanted = tuple(name for name in LABELLING if name in columns or name in STATES)
+    table = ATOMS.empty_table() if path is None else _labelling(path, group, wanted)
     states = [table[name].to_numpy() != NO_LABEL for name in STATES]
     taken = np.flatnonzero(np.logical_or(*states))
     return {name: _rows(table[name], taken) for name in wanted}
 
 
+def _labelling(path: Path, group: int, wanted: tuple[str, ...]) -> pa.Table:
+    known = _known(path, _identity(path))
+    if not known.is_of_today:
+        return read_points(path, group)
+    with opened_table(path, known.footer, [name for name in wanted if name in TEXTS]) as file:
+        if (group, wanted) not in known.checked:
+            check_decoded(path, file, [group], wanted)
+            known.checked.add((group, wanted))
+        return _without_gaps(path, file.read_row_group(group, columns=list(wanted)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    """What was found out of an atoms file of which a row group at a time is read, again and again."""
+
+    is_of_today: bool
+    "whether its columns are those of ATOMS"
+
+    footer: pq.FileMetaData | None
+    "None for a large one, which is parsed each time"
+
+    checked: set[tuple[int, tuple[str, ...]]]
+    "row groups, and columns of them, that take no more memory than they may"
+
+
+@lru_cache(maxsize=KEPT_FOOTERS)
+def _known(path: Path, identity: tuple[int, ...]) -> _Known:
+    with opened_table(path) as file:
+        footer, is_of_today = file.metadata, file.schema_arrow.remove_metadata() == ATOMS
+    return _Known(is_of_today, footer if footer.serialized_size <= KEPT_FOOTER else None, set())
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    """What differs between a file and another that took its place; of a file that is not there, nothing."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def _rows(column: pa.ChunkedArray, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
     """Some rows of a column of numbers, of vectors of them or of text."""
-    if pa.types.is_string(column.type):
+    if pa.types.is_string(column.type) or pa.types.is_dictionary(column.type):
         return _texts(column, rows)
     return (vectors(column) if pa.types.is_fixed_size_list(column.type) else np.asarray(column.to_numpy()))[rows]
 
 
 def _texts(column: pa.ChunkedArray, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.str_]:
     """Rows of a column of text as NumPy text, (n,): few different ones, so that each is converted once."""
-    encoded = column.combine_chunks().dictionary_encode()
+    whole = column.unify_dictionaries().combine_chunks()
+    encoded = whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
     texts: npt.NDArray[np.str_] = np.array(encoded.dictionary.to_pylist() or [""], dtype=np.str_)
     return np.asarray(texts[np.asarray(encoded.indices)[rows]], dtype=np.str_)

@@ -252,11 +252,18 @@ def file_digest(path: Path, name: str) -> FileDigest:
 
 
 @contextmanager
-def opened_table(path: Path) -> Iterator[pq.ParquetFile]:
-    """A Parquet file to read from, its pages checked. DatasetError for one that is missing, damaged or no table."""
+def opened_table(
+    path: Path, footer: pq.FileMetaData | None = None, encoded: Sequence[str] = ()
+) -> Iterator[pq.ParquetFile]:
+    """A Parquet file to read from, its pages checked. DatasetError for one that is missing, damaged or no table.
+
+    footer: what was read of it before. encoded: columns of text that are read as they are stored, each text once.
+    """
     try:
         # not through the dataset machinery: it would take column values from folder names
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with pq.ParquetFile(
+            path, metadata=footer, read_dictionary=list(encoded), page_checksum_verification=True
+        ) as file:
             yield file
     except (OSError, pa.ArrowException, ValueError, OverflowError) as error:  # names in a footer may be no text
         reason = " ".join(str(error).split())[:200] or type(error).__name__

@@ -158,12 +158,11 @@ def class_values(array: ArraySpec, columns: Mapping[str, npt.NDArray[Any]]) -> n
     columns: atoms-table columns by name: `atom`, `kind`, `part`, the array's `column`, and `q_score` if it ignores
     residues. IGNORE where the residue's Q-score is too low; one that was not measured is not.
     """
-    source = columns[array.column]
-    if source.dtype.kind in "iu":
-        values = source.astype(np.uint8)
-    else:
-        values = np.fromiter(map(array.values.get, source.tolist(), repeat(0)), dtype=np.uint8, count=len(source))
-    values = np.where(carried(array, columns), values, 0).astype(np.uint8)
+    rows = np.flatnonzero(carried(array, columns))
+    source, values = columns[array.column][rows], np.zeros(len(columns["atom"]), dtype=np.uint8)
+    if source.dtype.kind not in "iu":
+        source = np.fromiter(map(array.values.get, source.tolist(), repeat(0)), dtype=np.uint8, count=len(source))
+    values[rows] = source
     if array.ignore_below:
         values[(values > 0) & (columns["q_score"] < array.ignore_below)] = IGNORE
     return values

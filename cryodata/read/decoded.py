@@ -176,10 +176,13 @@ def _label_voxels(
     result = {}
     for array in asked.labels:
         rows = np.flatnonzero((states[array.state] == WRITTEN) & (values[array.name] > 0))
-        if np.any((voxel[rows] < 0) | (voxel[rows] >= np.asarray(grid.shape_zyx))):
+        taken = voxel[rows]
+        if len(rows) and (taken.min() < 0 or np.any(taken.max(axis=0) >= grid.shape_zyx)):
             raise DatasetError(f"entry {entry_id}: a label point claims a voxel outside {grid.shape_zyx}")
-        rows = rows[np.argsort(voxel[rows, 0], kind="stable")]
-        result[array.name] = (np.ascontiguousarray(voxel[rows]), values[array.name][rows])
+        plane = taken[:, 0]
+        # the few values that 16 bits hold are sorted without comparing them
+        order = np.argsort(plane.astype(np.uint16) if grid.shape_zyx[0] <= 1 << 16 else plane, kind="stable")
+        result[array.name] = (taken[order], values[array.name][rows[order]])
     return result
 
 

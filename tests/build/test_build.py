@@ -158,6 +158,27 @@ def test_another_codec_stores_the_same_values_in_other_volumes_and_the_default_i
         assert np.array_equal(one["density"], another["density"])
 
 
+@pytest.mark.parametrize("kept", [1 << 18, 0], ids=["footer kept", "footer too large to keep"])
+def test_atoms_of_many_maps_are_spread_over_files_and_found_again(
+    tmp_path: Path, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = simulate(tmp_path / "whole")
+    monkeypatch.setattr("cryodata.build.assemble.ATOMS_PER_FILE", 1)
+    monkeypatch.setattr("cryodata.formats.row_groups.KEPT_FOOTER", kept)
+
+    spread = simulate(tmp_path / "spread")
+
+    names = [name for name in spread.manifest.files if name.startswith("atoms-")]
+    assert names == ["atoms-00000-of-00002.parquet", "atoms-00001-of-00002.parquet"]
+    assert not verify_version(open_version(tmp_path / "spread", "simulated"), deep=True).faults
+    for config in ("atoms", "subgrids"):
+        one, another = (
+            load_dataset("simulated", config, split="train", streaming=True, root=report.folder.parent)
+            for report in (whole, spread)
+        )
+        assert list(map(str, one)) == list(map(str, another))
+
+
 def test_units_keep_the_split_that_their_parent_gave_them(tmp_path: Path, simulated: Report) -> None:
     folder = tmp_path / "source"
     source_folder(simulated, folder, ["A,{map1},{model1},test"], "entry_id,map,model,split")
