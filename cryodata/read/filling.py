@@ -19,7 +19,7 @@ Part = tuple[Mapping[str, Any], Served, slice]
 
 
 class Filling:
-    """What is to be written into the arrays of a batch, by as many hands as there are."""
+    """What is to be written into the arrays of batches, by as many hands as there are."""
 
     def __init__(self, fill: Fill, pool: Pool, hands: Hands) -> None:
         self.hands = hands
@@ -31,9 +31,14 @@ class Filling:
         """Some of what is served, to be written into arrays by the next `finish`."""
         self._parts.append((arrays, served, here))
 
+    @property
+    def helped(self) -> bool:
+        """Whether a core is there for another hand."""
+        return self.hands.helpers > 0 and self._pool.idle_cores > 0
+
     def finish(self) -> None:
         """Write all of it."""
-        helped = self.hands.helpers > 0 and self._pool.idle_cores > 0
+        helped = self.helped
         shares = _shares(self._parts, self.hands.helpers + 1 if helped else 1)
         self._parts = []
 

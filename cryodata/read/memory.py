@@ -31,9 +31,6 @@ GROUP_VOLUMES = 64
 TURNED_VOXEL, DRAWN_VOXEL = 192, 48
 "bytes of scratch for a voxel of a box that is turned freely, and of boxes whose labels are drawn (measured: 146, 33)"
 
-BATCHES_ALIVE = 2
-"the batch that is made, and the one before, which a loop still holds"
-
 RING_BATCHES = 4
 "batches of a worker: two that DataLoader asks for ahead, and two that the loop holds"
 
@@ -75,11 +72,12 @@ def slots_needed(plan: StreamPlan, streams: int, held: int) -> tuple[int, int, n
 
 
 def memory_needed(
-    plan: StreamPlan, streams: int, counts: npt.NDArray[np.int64], batch_bytes: int, workers: int
+    plan: StreamPlan, streams: int, counts: npt.NDArray[np.int64], batch: tuple[int, int], workers: int
 ) -> Memory:
     """What a reader of some streams takes.
 
-    counts: kept sub-grids by volume. batch_bytes: of its largest batch. workers: processes that read; 0 for the caller
+    counts: kept sub-grids by volume. batch: bytes of its largest one, and how many are made together; one more is held
+    by the loop. workers: processes that read; 0 for the caller
     itself. Several share the slots. A process has more than this only for what it is without a reader.
     """
     store, shared = volumes_of(plan.source.key), workers > 1
@@ -100,7 +98,7 @@ def memory_needed(
         decoding=readers * decoders * (3 * chunk + int(atoms.max(initial=0)) * MADE_ATOM),
         served=readers * _served(plan, streams, held, counts, atoms),
         drawing=readers * (2 if decode_threads() else 1) * _drawing(plan, int(atoms.max(initial=0))),
-        batches=batch_bytes * (workers * RING_BATCHES if workers else BATCHES_ALIVE),
+        batches=batch[0] * (workers * RING_BATCHES if workers else batch[1] + 1),
     )
 
 

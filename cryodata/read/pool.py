@@ -81,13 +81,17 @@ class Pool:
 
         The block of the position is begun.
         """
-        if stream in self._serving and then < self._serving[stream].end:
+        if self.stays(stream, then):
             return
         over = then >= self.order.length(stream)
         block = self.order.blocks(stream) if over else self.order.block_of(stream, then)
         self._pass(stream, block)
         if self._threads is not None and not over:
             self.begin(stream, block)
+
+    def stays(self, stream: int, then: int) -> bool:
+        """Whether a position of a stream is in the block that is served of it."""
+        return stream in self._serving and then < self._serving[stream].end
 
     def begin(self, stream: int, block: int) -> None:
         """Begin to decode a block, unless that was begun; on a single core that waits until the block is asked for."""

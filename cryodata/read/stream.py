@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from typing import Any
@@ -13,13 +14,13 @@ import numpy.typing as npt
 from cryodata.core.order import EpochOrder
 from cryodata.errors import UsageError
 from cryodata.read.buffers import Buffers, Layout, arrays_at, placed
-from cryodata.read.cores import blocks_held, decode_threads
+from cryodata.read.cores import batches_together, blocks_held, decode_threads
 from cryodata.read.decode import volumes_of
 from cryodata.read.fill import PROBABILITY, ROTATION, START
 from cryodata.read.fill import fill as fill_on_host
 from cryodata.read.filling import Fill, Filling
 from cryodata.read.hands import Hands
-from cryodata.read.memory import BATCHES_ALIVE, Memory, memory_needed, slots_needed
+from cryodata.read.memory import Memory, memory_needed, slots_needed
 from cryodata.read.plan import StreamPlan
 from cryodata.read.pool import Pool
 from cryodata.read.shared import SharedMemory
@@ -43,7 +44,7 @@ class BatchReader:
         self._shared: list[SharedSlots] | None = None
         "those that are shared with other workers, unless a pass of this process has them"
 
-        self._buffers = Buffers(BATCHES_ALIVE)
+        self._buffers = Buffers(self._together + 1)
         self.decodes = 0
         "volumes decoded in this process, into its own slots"
 
@@ -96,7 +97,7 @@ class BatchReader:
         """
         largest = self.layouts(self.largest_batch).values()
         batch = sum(math.prod(shape) * dtype.itemsize for shape, dtype in largest)
-        return memory_needed(self.plan, len(self.mine), self.counts, batch, workers)
+        return memory_needed(self.plan, len(self.mine), self.counts, (batch, self._together), workers)
 
     def pool_bytes(self, workers: int = 0) -> int:
         """Most bytes that reading takes on this rank: the total of `memory`."""
@@ -123,6 +124,8 @@ class BatchReader:
             slots = own = self._own_slots()
         part = self.plan.batch_size // self.plan.streams
         pool = Pool(self.plan.source, self.plan.sampling, order, self.mine, slots, first * part, shared=own is None)
+        # memory of another's may hold no more than the batch that was asked for
+        together = self._together if new is None else 1
         new, first = new or self.new_arrays, first + offset
         layouts = cache(self.layouts)  # of whole batches, and of the last one
         filling = Filling(fill or fill_on_host, pool, Hands(1 if fill is None and decode_threads() else 0))
@@ -130,15 +133,20 @@ class BatchReader:
             for stream in self.mine:  # what the first batch needs comes before what the second may
                 if first * part < order.length(stream):
                     pool.begin(stream, order.block_of(stream, first * part))
+            begun: deque[tuple[int, dict[str, Any]]] = deque()
             for number in range(first, len(self), step):
                 spans = self._spans(order, number)
                 count = sum(max(0, end - begin) for begin, end in spans.values())
                 then = (number + step) * part
                 if count:
-                    batch = self._batch(pool, spans, then, new(layouts(count)), filling)
-                    for stream in self.mine:
-                        pool.leave(stream, then)
-                    yield number, batch
+                    begun.append((number, self._batch(pool, spans, then, new(layouts(count)), filling)))
+                if len(begun) < together and filling.helped and self._is_at_hand(pool, order, number + step):
+                    continue
+                filling.finish()
+                for stream in self.mine:
+                    pool.leave(stream, then)
+                while begun:
+                    yield begun.popleft()
         finally:
             pool.close()
             filling.hands.close()
@@ -184,6 +192,11 @@ class BatchReader:
         return slots if len(slots.voxels) == number * size else OwnSlots(number, size, dtype)
 
     @property
+    def _together(self) -> int:
+        """Batches that are filled together."""
+        return batches_together(self.largest_batch * self.plan.source.box**3)
+
+    @property
     def largest_batch(self) -> int:
         """Most samples that a batch holds on this rank."""
         return len(self.mine) * (self.plan.batch_size // self.plan.streams)
@@ -216,7 +229,6 @@ class BatchReader:
                 filling.add({name: array[there] for name, array in arrays.items()}, serving.served, here)
                 rows[there] = serving.served.row[here]
                 position, done = min(end, serving.end), there.stop
-        filling.finish()
         given: dict[str, Any] = {
             name: [values[row] for row in rows.tolist()] for name, values in self._entry_columns.items()
         }
@@ -230,6 +242,13 @@ class BatchReader:
         """Values of each entry for the columns that a sub-grid takes from its entry."""
         entries = volumes_of(self.plan.source.key).entries
         return {name: entries[name].to_pylist() for name in self.plan.source.columns if name in SUBGRID_IDS}
+
+    def _is_at_hand(self, pool: Pool, order: EpochOrder, number: int) -> bool:
+        """Whether there is such a batch, and all of it lies in the blocks that are served: nothing is waited for."""
+        spans = self._spans(order, number) if number < len(self) else {}
+        return bool(spans) and all(
+            begin < end and pool.stays(stream, end - 1) for stream, (begin, end) in spans.items()
+        )
 
     def _lengths(self) -> list[int]:
         order = self.order(0)  # lengths of streams do not depend on the epoch

@@ -186,10 +186,11 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
         leases: list[Lease | None] = [None]
 
         def new(layouts: Mapping[str, Layout]) -> dict[str, Any]:
-            leases[0] = self._ring.lease(layouts) if self._ring is not None and worker is not None else None
+            leases[0] = self._ring.lease(layouts) if self._ring is not None else None
             return leases[0].arrays if leases[0] is not None else self._reader.new_arrays(layouts)
 
-        for number, batch in self._reader.batches(epoch, first, offset, step, slots, new):
+        making = new if worker is not None else None
+        for number, batch in self._reader.batches(epoch, first, offset, step, slots, making):
             self._next = number - offset + step
             told = {**tensors_of(batch), "epoch": epoch, "batch": number}
             yield SharedBatch.of(leases[0], told) if leases[0] is not None else told

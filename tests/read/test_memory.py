@@ -140,10 +140,13 @@ def test_slots_are_stated_by_hand(simulated: Report, monkeypatch: pytest.MonkeyP
     assert volumes(cores=1, columns=["atom"]) == 0
 
 
-def test_parts_add_up(simulated: Report) -> None:
+@pytest.mark.parametrize(("cores", "together"), [(1, 1), (2, 16)])
+def test_parts_add_up(simulated: Report, cores: int, together: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a second hand, as many batches are made together as have 2^22 voxels."""
+    monkeypatch.setattr(found, "available_cores", lambda: cores)
     opened = SubgridStream(str(simulated.folder), split="train", batch_size=8)
     parts = opened.memory()
 
     assert opened.pool_bytes == parts.total
-    # density float32, atom, amino and secondary uint8, start int32: 8 samples, two batches
-    assert parts.batches == 2 * 8 * (32**3 * (4 + 3) + 3 * 4)
+    # density float32, atom, amino and secondary uint8, start int32: 8 samples; one batch is held by the loop
+    assert parts.batches == (together + 1) * 8 * (32**3 * (4 + 3) + 3 * 4)
