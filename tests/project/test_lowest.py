@@ -15,7 +15,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 LOWEST = Path(sys.prefix) / "lowest"
 "where `make test` puts it"
 
-CONTRACT = ["test_hf_contract.py", "test_keyed.py", "test_mapstyle.py"]
+CONTRACT = ["test_hf_contract.py", "test_keyed.py", "mapstyle", "test_damaged_objects.py"]
 
 
 def test_what_rests_on_datasets_holds_with_its_lowest_version() -> None:
