@@ -18,7 +18,6 @@ from benchmarks.read.source import ARRAYS, Batch
 from cryodata.formats.versions import open_dataset
 from cryodata.read import kernels
 from cryodata.read.buffers import Buffers
-from cryodata.read.memory import BATCHES_ALIVE
 from cryodata.read.plan import StreamPlan
 from cryodata.read.pool import Pool
 from cryodata.read.selection import checked_selection
@@ -28,6 +27,9 @@ from cryodata.read.stream import BatchReader
 
 VOLUMES = 6
 "decoded volumes that samples are drawn from, as in the pool of the case measured against R"
+
+SPARE = 2
+"batches in memory: the one that is made, and the one before"
 
 COPIED = 4096
 "sub-grids that are copied from: more than any cache holds"
@@ -84,7 +86,7 @@ def numpy_kernel(setup: Setup) -> Kernel:
 
 def copy_kernel(setup: Setup) -> Kernel:
     """M: the bytes of each sub-grid, from anywhere in memory larger than the caches."""
-    source, buffers = np.ones((COPIED, setup.input.sample_bytes), dtype=np.uint8), Buffers(BATCHES_ALIVE)
+    source, buffers = np.ones((COPIED, setup.input.sample_bytes), dtype=np.uint8), Buffers(SPARE)
 
     def cut(picks: list[tuple[int, int]]) -> Batch:
         batch = buffers.new(len(picks) * setup.input.sample_bytes).reshape(len(picks), -1)
