@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -23,20 +23,22 @@ from numcodecs import Blosc, Zstd
 from benchmarks.record import record
 from cryodata.build.catalog import read_source_folder
 from cryodata.core.subgrids import cut_box
+from cryodata.errors import RejectedError
 from cryodata.formats.mrc import read_volume
 from cryodata.formats.mrc_header import read_header
 from cryodata.prepare.normalize import normalize_published
 from cryodata.prepare.resample import resample
 
 CODECS = {
-    "zstd3 (zstd)": Zstd(level=3),
+    "zstd3": Zstd(level=3),
     "zstd3+shuffle": Blosc("zstd", clevel=3, shuffle=Blosc.SHUFFLE),
     "lz4+shuffle": Blosc("lz4", clevel=5, shuffle=Blosc.SHUFFLE),
     "lz4hc4": Blosc("lz4hc", clevel=4, shuffle=Blosc.NOSHUFFLE),
-    "lz4hc4+shuffle (lz4)": Blosc("lz4hc", clevel=4, shuffle=Blosc.SHUFFLE),
+    "lz4hc4+shuffle": Blosc("lz4hc", clevel=4, shuffle=Blosc.SHUFFLE),
     "lz4hc9+shuffle": Blosc("lz4hc", clevel=9, shuffle=Blosc.SHUFFLE),
 }
-"in brackets what the setting `codec` calls it"
+SETTINGS = {"zstd": "zstd3", "lz4": "lz4hc4+shuffle"}
+"the setting `codec` of a build"
 
 STORED = {
     "float32": (lambda d: d, lambda s: s),
@@ -46,10 +48,22 @@ STORED = {
 }
 REPEATS = 3
 
+CLOSELY = ("EMD-3488", "EMD-5168", "EMD-1461-crop", "EMD-5778-chainA")
+"maps that every type, codec and chunk is measured on"
 
-def measure(density: npt.NDArray[np.float32], chunks: tuple[int, ...] = (32, 64)) -> Iterator[dict[str, Any]]:
+LARGEST = 2**28
+"voxels of 1 A; larger maps are left out"
+
+
+def measure(
+    density: npt.NDArray[np.float32],
+    chunks: Sequence[int] = (32, 64),
+    dtypes: Sequence[str] = tuple(STORED),
+    codecs: Sequence[str] = tuple(CODECS),
+) -> Iterator[dict[str, Any]]:
     """A row per type, codec and chunk."""
-    for (dtype, (store, load)), (codec_name, codec), chunk in product(STORED.items(), CODECS.items(), chunks):
+    for dtype, codec_name, chunk in product(dtypes, codecs, chunks):
+        (store, load), codec = STORED[dtype], CODECS[codec_name]
         stored = store(density)
         starts = list(product(*(range(0, n, chunk) for n in stored.shape)))
         boxes = [cut_box(stored, start, chunk) for start in starts]
@@ -74,19 +88,43 @@ def measure(density: npt.NDArray[np.float32], chunks: tuple[int, ...] = (32, 64)
         }
 
 
+def totals(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What each setting takes of all maps together, and relative to the first. rows: of `measure`, with `voxels`."""
+    found = []
+    for setting, codec in SETTINGS.items():
+        mine = [row for row in rows if row["codec"] == codec]
+        sums = {
+            "MB": sum(row["share_of_float32"] * row["voxels"] * 4 for row in mine) / 1e6,
+            "decode_ms": sum(row["decode_ms"] for row in mine),
+            "encode_ms": sum(row["encode_ms"] for row in mine),
+        }
+        first = found[0]["sums"] if found else sums
+        found.append({"setting": setting, "maps": len(mine), "sums": {k: round(v, 1) for k, v in sums.items()},
+                      "relative": {k: round(v / first[k], 3) for k, v in sums.items()}})  # fmt: skip
+    return found
+
+
 def main(source: Path) -> None:
-    """Measure the larger real maps, print and keep the table."""
-    rows = []
+    """Measure the real maps, print and keep the table: some of them in every way, all in those of the setting."""
+    rows, everywhere = [], []
     for entry in read_source_folder(source):
         path = Path(entry.sources["map"].path)
-        if entry.entry_id not in ("EMD-3488", "EMD-5168", "EMD-1461-crop", "EMD-5778-chainA"):
+        try:
+            header = read_header(path)
+            if np.prod(np.multiply(header.shape_zyx, np.asarray(header.voxel_size_xyz)[::-1])) > LARGEST:
+                continue
+            density, _ = normalize_published(resample(read_volume(path, header)).data)
+        except RejectedError as error:
+            print(f"{entry.entry_id}: {error.code}")
             continue
-        volume = resample(read_volume(path, read_header(path)))
-        density, _ = normalize_published(volume.data)
-        rows += [{"map": entry.entry_id, **row} for row in measure(density)]
-    for row in rows:
+        if entry.entry_id in CLOSELY:
+            rows += [{"map": entry.entry_id, **row} for row in measure(density)]
+        found = measure(density, (64,), ("float16",), list(SETTINGS.values()))
+        everywhere += [{"map": entry.entry_id, "voxels": density.size, **row} for row in found]
+    for row in [*rows, *totals(everywhere)]:
         print("  ".join(f"{value!s:>15}" for value in row.values()))
-    print(record("density_codec", ("numcodecs", "numpy"), rows))
+    kept = {"settings, all maps": totals(everywhere), "maps": everywhere, "every way": rows}
+    print(record("density_codec", ("numcodecs", "numpy"), kept))
 
 
 if __name__ == "__main__":
