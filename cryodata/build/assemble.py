@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from cryodata.build.builder import Builder
 from cryodata.build.describe import describe
-from cryodata.build.identify import Job
+from cryodata.build.identify import Job, without_parent
 from cryodata.build.place import place_folder
 from cryodata.build.receipts import Receipt, read_atoms, read_subgrids
 from cryodata.build.work import BOX, CORE
@@ -158,11 +158,6 @@ def write_version(
     check_free(folder, manifest)  # before its tables take their place
     place_folder(made, folder / tables, temporary)
     return manifest, create_manifest(folder, manifest, temporary / "manifest")
-
-
-def without_parent(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as the manifest records them: the parent itself stands there, not how it was asked for."""
-    return {key: value for key, value in parameters.items() if key != "parent"}
 
 
 def entries_table(

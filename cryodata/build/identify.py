@@ -87,6 +87,11 @@ def covered_by(entry: Entry, job: Job, builder: Builder) -> dict[str, Any]:
     }
 
 
+def without_parent(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as the manifest records them: the parent itself stands there, not how it was asked for."""
+    return {key: value for key, value in parameters.items() if key != "parent"}
+
+
 def digest_of(entry: Entry, covered: Mapping[str, Any]) -> str:
     """The recipe digest of an entry."""
     return hashlib.sha256(canonical_json({**covered, "entry_id": entry.entry_id})).hexdigest()

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryodata.build.assemble import parent_splits, without_parent
+from cryodata.build.assemble import parent_splits
 from cryodata.build.builder import Builder, find_builder, settings_of
 from cryodata.build.catalog import read_split_list
 from cryodata.build.edited import edited
-from cryodata.build.identify import Job
+from cryodata.build.identify import Job, without_parent
 from cryodata.build.run import Crew
 from cryodata.build.selection import admit, check_listed, recognised, select
 from cryodata.build.workspace import remove_stale

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,6 +93,28 @@ class StreamPlan:
             "core": self.source.core,
             **({"balance": str(self.sampling.balance)} if self.sampling.balance else {}),
         }
+
+
+def check_batches(plan: StreamPlan, lengths: Sequence[int], batches: int, world_size: int) -> None:
+    """UsageError where an epoch has sub-grids and no batch, and where a rank has no sample of the last batch.
+
+    lengths: of the streams. A training loop over no batch would end at once and say nothing; a rank without a sample
+    would hang the others.
+    """
+    if sum(lengths) and not batches:
+        raise UsageError(
+            f"batch_size={plan.batch_size}: {sum(lengths):,} sub-grids, dealt to {plan.streams} streams, make no whole "
+            "batch; use a smaller batch_size or remainder='keep'"
+        )
+    if plan.remainder != "keep" or world_size == 1:
+        return
+    start, per_rank = (batches - 1) * (plan.batch_size // plan.streams), plan.streams // world_size
+    for rank in range(world_size):
+        if max(lengths[rank * per_rank : (rank + 1) * per_rank]) <= start:
+            raise UsageError(
+                f"remainder='keep': the last batch would leave rank {rank} of {world_size} without a sample; "
+                "use remainder='drop' or another batch_size"
+            )
 
 
 def checked_state(state: Mapping[str, Any], plan: StreamPlan) -> tuple[int, int]:

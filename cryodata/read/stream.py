@@ -21,7 +21,7 @@ from cryodata.read.fill import fill as fill_on_host
 from cryodata.read.filling import Fill, Filling
 from cryodata.read.hands import Hands
 from cryodata.read.memory import Memory, memory_needed, slots_needed
-from cryodata.read.plan import StreamPlan
+from cryodata.read.plan import StreamPlan, check_batches
 from cryodata.read.pool import Pool
 from cryodata.read.shared import SharedMemory
 from cryodata.read.slots import OwnSlots, SharedSlots, Slots
@@ -61,8 +61,7 @@ class BatchReader:
         if not 0 <= rank < world_size:
             raise UsageError(f"rank={rank}; expected 0 to {world_size - 1}")
         reader = cls(plan, [c for c in range(plan.streams) if c * world_size // plan.streams == rank])
-        reader.check_whole_batch()
-        reader.check_last_batch(world_size)
+        check_batches(plan, reader._lengths(), len(reader), world_size)
         return reader
 
     def order(self, epoch: int) -> EpochOrder:
@@ -253,28 +252,3 @@ class BatchReader:
     def _lengths(self) -> list[int]:
         order = self.order(0)  # lengths of streams do not depend on the epoch
         return [order.length(stream) for stream in range(self.plan.streams)]
-
-    def check_whole_batch(self) -> None:
-        """With `drop`, what is there must make a batch: a training loop over none would end at once and say nothing."""
-        found = int(self.counts.sum())
-        if found and not len(self):
-            plan = self.plan
-            raise UsageError(
-                f"batch_size={plan.batch_size}: {found:,} sub-grids, dealt to {plan.streams} streams, make no whole "
-                "batch; use a smaller batch_size or remainder='keep'"
-            )
-
-    def check_last_batch(self, world_size: int) -> None:
-        """With `keep`, every rank must have a sample in the last batch: a rank without one would hang the others."""
-        if self.plan.remainder != "keep" or world_size == 1:
-            return
-        part, lengths = self.plan.batch_size // self.plan.streams, self._lengths()
-        start = (len(self) - 1) * part
-        per_rank = self.plan.streams // world_size
-        for rank in range(world_size):
-            mine = lengths[rank * per_rank : (rank + 1) * per_rank]
-            if sum(max(0, length - start) for length in mine) == 0:
-                raise UsageError(
-                    f"remainder='keep': the last batch would leave rank {rank} of {world_size} without a sample; "
-                    "use remainder='drop' or another batch_size"
-                )
