@@ -91,8 +91,17 @@ class Builder(Protocol):
 
 
 def settings_of(builder: Builder) -> list[Parameter]:
-    """All settings of a build by a builder: its own, and those that every builder takes."""
-    return [*builder.parameters, *STORAGE, *SELECTION]
+    """All settings of a build by a builder: its own, and those that every builder takes. UsageError if it has one of
+    its own by the name of one of these: one of the two would be lost."""
+    common = (*STORAGE, *SELECTION)
+    own = [item for item in builder.parameters if item not in common]
+    clash = sorted({item.name for item in own} & {item.name for item in common})
+    if clash:
+        raise UsageError(
+            f"builder {builder.name}: its own setting {', '.join(clash)} has the name of one that every builder takes; "
+            "give it another name"
+        )
+    return [*own, *common]
 
 
 def find_builder(name: str) -> Builder:

@@ -70,6 +70,28 @@ def test_a_version_made_with_other_settings_is_refused_before_the_work(tmp_path:
     assert list((tmp_path / "simulated/receipts").iterdir()) == receipts
 
 
+def test_a_setting_that_came_later_is_told_by_its_default(tmp_path: Path) -> None:
+    simulate(tmp_path)
+
+    with pytest.raises(UsageError, match=r"never replaced: codec was zstd, is lz4; build a new one"):
+        simulate(tmp_path, "codec=lz4", version="0.1.0")
+
+
+def test_a_builder_with_a_setting_by_the_name_of_one_of_every_builder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from cryodata.core.parameters import Parameter, text\n"
+        "from cryodata_builders.simulated import Simulated\n"
+        "class Mine(Simulated):\n"
+        "    name = 'mine'\n"
+        "    parameters = (*Simulated.parameters, Parameter('codec', 'fast', text, True, 'of its own'))\n"
+        "BUILDER = Mine()\n",
+        encoding="utf-8",
+    )
+
+    with pytest.raises(UsageError, match="^builder mine: its own setting codec has the name of one that every builder"):
+        build(Request(str(tmp_path / "mine.py"), tmp_path, settings=("maps=1",)))
+
+
 def test_a_split_list_with_an_id_that_is_not_there_is_refused(tmp_path: Path) -> None:
     listed = tmp_path / "splits.csv"
     listed.write_text("id,split\nSIM-1,test\n", encoding="utf-8")
