@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from io import FileIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,11 +40,11 @@ class Decoder:
             check_hash(opened, name)
         self.opened, self.schema = opened, opened.manifest.schema
         self._objects = read_objects(opened)
-        self._groups: dict[int, tuple[Path, int]] = {}
+        self._groups: dict[int, tuple[str, int]] = {}
         for name in opened.tables("atoms-"):
             check_hash(opened, name)
-            path = opened.table(name)
-            self._groups.update({volume: (path, group) for volume, group in group_of_volume(path).items()})
+            groups = group_of_volume(opened.table(name))
+            self._groups.update({volume: (name, group) for volume, group in groups.items()})
 
     def density(self, row: Mapping[str, Any]) -> Volume:
         """The density of an entry, in the type in which it is stored. Every chunk carries a checksum."""
@@ -69,9 +68,11 @@ class Decoder:
 
     def points(self, number: int) -> Columns:
         """Columns of the atoms table of the entry in a row; `xyz` (n, 3) and `voxel_zyx` (n, 3) among them."""
-        table: pa.Table = read_points(*self._groups[number]) if number in self._groups else ATOMS.empty_table()
-        columns = {name: table[name].to_numpy() for name in table.schema.names if name not in ("xyz", "voxel_zyx")}
-        return columns | {name: vectors(table[name]) for name in ("xyz", "voxel_zyx")}
+        name, group = self._groups.get(number, ("", 0))
+        table: pa.Table = read_points(self.opened.table(name), group) if name else ATOMS.empty_table()
+        flat = [column for column in table.schema.names if column not in ("xyz", "voxel_zyx")]
+        columns = {column: table[column].to_numpy() for column in flat}
+        return columns | {column: vectors(table[column]) for column in ("xyz", "voxel_zyx")}
 
     def label_voxels(self, row: Mapping[str, Any], points: Columns) -> dict[str, Voxels]:
         """The voxels of each label that hold a class, as the recipe wrote them, without the background."""

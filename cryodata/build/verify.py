@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import FileIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,7 +70,8 @@ def verify_version(
         if held is not None and row["volume"] not in held:
             continue
         try:
-            points = read_points(*atoms[number]) if number in atoms else ATOMS.empty_table()
+            file, group = atoms.get(number, ("", 0))
+            points = read_points(opened.table(file), group) if file else ATOMS.empty_table()
             recovered.append(_check_volume(opened, row, objects, points, subgrids, faults))
         except DatasetError as error:
             faults.append(str(error))
@@ -80,12 +80,12 @@ def verify_version(
     return Verification(_summary(opened, entries, objects, hashed, recovered), tuple(faults))
 
 
-def _atom_groups(opened: DatasetVersion) -> dict[int, tuple[Path, int]]:
-    """File and row group of the label points of each volume."""
-    found: dict[int, tuple[Path, int]] = {}
+def _atom_groups(opened: DatasetVersion) -> dict[int, tuple[str, int]]:
+    """Name of the file, and row group, of the label points of each volume."""
+    found: dict[int, tuple[str, int]] = {}
     for name in opened.tables("atoms-"):
-        path = opened.table(name)
-        found.update({volume: (path, group) for volume, group in group_of_volume(path).items()})
+        groups = group_of_volume(opened.table(name))
+        found.update({volume: (name, group) for volume, group in groups.items()})
     return found
 
 

@@ -6,6 +6,8 @@ import os
 import stat
 import tempfile
 import weakref
+from collections import deque
+from contextlib import suppress
 from functools import cached_property
 from io import FileIO
 from pathlib import Path
@@ -22,6 +24,9 @@ from cryodata.formats.store import SCHEMES, Store
 
 PARTIAL = "partial"
 "folder of notes on versions of which a folder holds only some volumes"
+
+HELD = 64
+"files from afar that a place holds at a time, each by a descriptor: a process has 1,024 of these as a rule"
 
 
 class Place(Protocol):
@@ -40,7 +45,8 @@ class Place(Protocol):
         """Open an object for reading. DatasetError if it is missing or of another size; from afar, of another hash."""
 
     def hold(self, path: str, size: int, sha256: str) -> Path:
-        """A file with the bytes of an object, for as long as this place is referred to. Raises as `open` does."""
+        """A file with the bytes of an object, valid until HELD others were asked for, and no longer than this place is
+        referred to. Raises as `open` does."""
 
 
 class LocalPlace:
@@ -93,7 +99,7 @@ class RemotePlace:
         self.url = url
         self._store = Store(url)
         self._objects = Objects(self._store)
-        self._held: dict[str, FileIO] = {}
+        self._held: deque[FileIO] = deque()
         weakref.finalize(self, _close_all, self._held)
 
     def __str__(self) -> str:
@@ -142,12 +148,13 @@ class RemotePlace:
         return self._open(path, size, sha256, hold=False)
 
     def hold(self, path: str, size: int, sha256: str) -> Path:
-        """Path of an object in the cache, which will not be evicted."""
+        """Path of an object in the cache, which will not be evicted before HELD others are held."""
         file = self._open(path, size, sha256, hold=True)
-        held = self._held.setdefault(sha256, file)
-        if held is not file:
-            file.close()
-        return Path(held.name)
+        self._held.append(file)
+        with suppress(IndexError):  # another thread was faster
+            while len(self._held) > HELD:
+                self._held.popleft().close()
+        return Path(file.name)
 
     def _open(self, path: str, size: int, sha256: str, hold: bool) -> FileIO:
         def fill(file: int) -> tuple[int, str]:
@@ -211,6 +218,6 @@ def list_datasets(root: str) -> dict[str, list[str]]:
     return {name: versions for name, versions in found.items() if versions}
 
 
-def _close_all(held: dict[str, FileIO]) -> None:
-    for file in held.values():
+def _close_all(held: deque[FileIO]) -> None:
+    for file in held:
         file.close()

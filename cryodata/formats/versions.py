@@ -37,8 +37,8 @@ class DatasetVersion:
         self.place.check(safe_relative(relative), size)
 
     def table(self, name: str) -> Path:
-        """A file of the tables folder, by its name in the manifest; checked as `open` does, and there as long as this
-        version is referred to."""
+        """A file of the tables folder, by its name in the manifest; checked as `open` does, and there as long as
+        `Place.hold` says: it is asked for whenever it is read."""
         said = self.manifest.files.get(name)
         if said is None:
             raise DatasetError(f"{self.manifest.tables}/{name}: the manifest knows no such file")

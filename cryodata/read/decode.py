@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from io import FileIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -93,12 +92,12 @@ class Volumes:
         return check_objects(self._hashed_table("objects.parquet", OBJECTS), f"{self.key.name}/objects.parquet")
 
     @cached_property
-    def _atom_groups(self) -> dict[int, tuple[Path, int]]:
-        """File and row group of the label points of each volume."""
+    def _atom_groups(self) -> dict[int, tuple[str, int]]:
+        """Name of the file, and row group, of the label points of each volume."""
         groups = {}
         for name in self.opened.tables("atoms-"):
-            path = self.opened.table(name)
-            groups.update({volume: (path, group) for volume, group in group_of_volume(path).items()})
+            found = group_of_volume(self.opened.table(name))
+            groups.update({volume: (name, group) for volume, group in found.items()})
         return groups
 
     @cached_property
@@ -114,26 +113,27 @@ class Volumes:
         """Label points of a volume, its entry id in front."""
         if number not in self._atom_groups:
             return ATOMS_OF_ENTRY.empty_table()
-        table = read_points(*self._atom_groups[number])
+        name, group = self._atom_groups[number]
+        table = read_points(self.opened.table(name), group)
         ids = pa.array([self.entries["entry_id"][number].as_py()] * len(table), pa.string())
         return table.add_column(0, ATOMS_OF_ENTRY.field(0), ids)
 
     @cached_property
-    def _subgrid_groups(self) -> list[tuple[int, int, Path, int]]:
-        """First and last volume, file and number of each row group of the tables of sub-grids."""
-        paths = [self.opened.table(name) for name in self.opened.tables("subgrids-")]
-        return [(*span, path, group) for path in paths for group, span in enumerate(volumes_of_groups(path))]
+    def _subgrid_groups(self) -> list[tuple[int, int, str, int]]:
+        """First and last volume, name of the file and number of each row group of the tables of sub-grids."""
+        spans = ((name, volumes_of_groups(self.opened.table(name))) for name in self.opened.tables("subgrids-"))
+        return [(*span, name, group) for name, found in spans for group, span in enumerate(found)]
 
     def subgrid_values(self, number: int, columns: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
         """Columns of the table of sub-grids for a volume, in the order of its grid."""
         found: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in columns}
-        for first, last, path, group in self._subgrid_groups if columns else ():
+        for first, last, name, group in self._subgrid_groups if columns else ():
             if first <= number <= last:
-                table = read_group(path, group, ["volume", *columns])
+                table = read_group(self.opened.table(name), group, ["volume", *columns])
                 mine = table["volume"].to_numpy() == number
-                for name, parts in found.items():
-                    parts.append(table[name].to_numpy()[mine])
-        return {name: np.concatenate(parts) for name, parts in found.items()}
+                for column, parts in found.items():
+                    parts.append(table[column].to_numpy()[mine])
+        return {column: np.concatenate(parts) for column, parts in found.items()}
 
     def get(self, number: int, rule: str) -> DecodedVolume:
         """A decoded volume with its labels by a rule, as `LabelRule` writes it."""
@@ -213,7 +213,8 @@ class Volumes:
         rotations, too."""
         row = self.entries.slice(number, 1).to_pylist()[0]
         asked = LabelsAsked(self.opened.manifest.schema, LabelRule.parse(rule), names, rotated)
-        path, group = self._atom_groups.get(number, (None, 0))
+        file, group = self._atom_groups.get(number, (None, 0))
+        path = self.opened.table(file) if file is not None else None
         return volume_labels(asked, labelled_columns(path, group, asked.columns), row)
 
     def _open(self, path: str) -> FileIO:

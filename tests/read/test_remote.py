@@ -28,7 +28,8 @@ from cryodata import load_dataset
 from cryodata.build.dataset import Report
 from cryodata.cli import app
 from cryodata.errors import CryodataError, DatasetError, UsageError
-from cryodata.formats import store
+from cryodata.formats import places, store
+from cryodata.formats.versions import open_version
 from cryodata.read import cores
 from cryodata.read.decode import volumes_of
 from cryodata.torch import SubgridStream
@@ -110,6 +111,22 @@ def published(simulated: Report) -> set[str]:
     """Every object that the version refers to."""
     rows = pq.read_table(simulated.folder / simulated.manifest.tables / "objects.parquet")["path"].to_pylist()
     return {f"simulated/{path}" for path in [*rows, f"{simulated.manifest.tables}/objects.parquet"]}
+
+
+def test_tables_are_held_by_no_more_descriptors_than_a_process_can_spare(
+    served: FileServer, simulated: Report, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "HELD", 2)
+    opened = open_version(served.url, "simulated")
+
+    def descriptors() -> int:
+        return sum(path.resolve().is_relative_to(cache) for path in Path("/proc/self/fd").iterdir())
+
+    for name in opened.manifest.files:
+        assert opened.table(name).read_bytes() == (simulated.folder / simulated.manifest.tables / name).read_bytes()
+
+    assert descriptors() == 2
+    assert batches(root=served.url)
 
 
 def test_examples_are_those_of_the_folder(root: str, simulated: Report) -> None:
