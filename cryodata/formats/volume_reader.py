@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from io import SEEK_END, RawIOBase
@@ -27,6 +27,9 @@ from cryodata.formats.volume_metadata import StoredArray, why
 
 SLACK = 1 << 16
 "bytes that a codec may add to a chunk that does not compress, and more than that"
+
+AT_ONCE = 4096
+"chunks whose places are listed at a time: lists take some 50 times the 16 bytes that a shard has of a chunk"
 
 KEPT_BYTES = 8 << 20
 "memory for chunks that a thread keeps at most"
@@ -153,13 +156,9 @@ def _read_shard(
     if pieces.size < index_bytes + CRC_BYTES:
         raise ValueError(f"its index alone has {index_bytes + CRC_BYTES:,}")
     index = np.frombuffer(pieces.index(index_bytes), dtype="<u8").reshape(-1, 2)
+    chosen = np.arange(len(index)) if wanted is None else np.ravel_multi_index(np.nonzero(wanted), counts)
     decode, put = CODECS[array.codec].decode, _putter(result, scratch)
-    places = np.argwhere(np.ones(counts, dtype=bool) if wanted is None else wanted)
-    low = places * array.chunk + np.multiply(shard, array.shard)
-    span = np.minimum(array.chunk, array.shape_zyx - low)
-    entries = index.reshape(*counts, 2)[tuple(places.T)]
-    lists = (values.tolist() for values in (places, low, low + np.maximum(span, 0), span, entries))
-    for place, start, end, size_zyx, (offset, size) in zip(*lists, strict=True):
+    for place, start, end, size_zyx, (offset, size) in _listed(array, shard, counts, chosen, index):
         target = tuple(map(slice, start, end))
         if offset == size == EMPTY:
             result[target] = 0
@@ -174,6 +173,24 @@ def _read_shard(
         except ValueError as error:
             raise ValueError(f"chunk {tuple(place)} {error}") from None
         put(target, tuple(map(slice, size_zyx)))
+
+
+def _listed(
+    array: StoredArray,
+    shard: tuple[int, ...],
+    counts: Sequence[int],
+    chosen: npt.NDArray[np.intp],
+    index: npt.NDArray[np.uint64],
+) -> Iterator[tuple[list[int], ...]]:
+    """Of chunks of a shard, by number: their places in it, first voxels, the ones after their last and spans, cut off
+    at the end of the array, and entries of the index. Numbers of Python, as NumPy's cost more than the work."""
+    for part in (chosen[first : first + AT_ONCE] for first in range(0, len(chosen), AT_ONCE)):
+        places = np.stack(np.unravel_index(part, counts), axis=1)
+        low = places * array.chunk + np.multiply(shard, array.shard)
+        span = np.minimum(array.chunk, array.shape_zyx - low)
+        yield from zip(
+            *(values.tolist() for values in (places, low, low + np.maximum(span, 0), span, index[part])), strict=True
+        )
 
 
 def _putter(result: npt.NDArray[Any], chunk: npt.NDArray[Any]) -> Callable[[Part, Part], None]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numpy as np
 import pytest
 import tensorstore
@@ -19,7 +22,8 @@ from ome_zarr_models.v05.image import Image
 from cryodata.core.schema import ArraySpec, LabelClass, Schema
 from cryodata.core.volume import Volume
 from cryodata.errors import DatasetError
-from cryodata.formats.volume_metadata import parse_metadata, stored_array
+from cryodata.formats.shards import EMPTY
+from cryodata.formats.volume_metadata import StoredArray, parse_metadata, stored_array
 from cryodata.formats.volume_reader import Boxes, read_array
 from cryodata.formats.volumes import folder_files, write_volume
 from cryodata.read.buffers import lined
@@ -183,9 +187,24 @@ def test_a_chunk_that_claims_another_size_is_refused_before_it_is_inflated(tmp_p
         read(folder, shape=(64, 64, 64))
 
 
-def _shard_of(frame: bytes) -> bytes:
-    import google_crc32c
+def test_a_shard_of_very_many_chunks_takes_little_more_memory_than_its_index() -> None:
+    side = 64
+    array = StoredArray("density", (side,) * 3, np.dtype("<f2"), (1,) * 3, (side,) * 3, "zstd")
+    index = np.full((side**3, 2), EMPTY, dtype="<u8").tobytes()
+    shard = index + google_crc32c.value(index).to_bytes(4, "little")
 
+    tracemalloc.start()
+    try:
+        found = read_array(array, lambda name: BytesIO(shard), "v.zarr")  # type: ignore[arg-type,return-value]
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert not found.any()
+    assert most < 4 * len(shard)
+
+
+def _shard_of(frame: bytes) -> bytes:
     def with_crc(data: bytes) -> bytes:
         return data + google_crc32c.value(data).to_bytes(4, "little")
 
