@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from cryodata.build.assemble import ATOMS_PER_FILE, SUBGRIDS_PER_FILE
 from cryodata.build.dataset import Report
 from cryodata.errors import DatasetError, UsageError
-from cryodata.formats.manifest import Manifest, create_manifest, list_versions, next_version, sealed
+from cryodata.formats.manifest import Manifest, TableFile, create_manifest, list_versions, next_version, sealed
+from cryodata.formats.tables import MAX_ENTRIES
 from cryodata.formats.versions import open_version
 from tests.tampering import manifest_of
 
@@ -79,10 +81,23 @@ def test_what_is_no_json_object_is_refused(raw: bytes) -> None:
 def test_a_huge_manifest_is_not_read(simulated: Report, tmp_path: Path) -> None:
     shutil.copytree(simulated.folder / "versions", tmp_path / "simulated/versions")
     with open(tmp_path / "simulated/versions/0.1.0.json", "ab") as file:
-        file.write(b" " * (1 << 20))
+        file.write(b" " * (4 << 20))
 
-    with pytest.raises(DatasetError, match="more than 1,048,576 bytes; a manifest has under 100,000$"):
+    with pytest.raises(DatasetError, match="more than 4,194,304 bytes; no manifest has as many$"):
         open_version(tmp_path, "simulated")
+
+
+def test_that_of_a_dataset_of_as_many_entries_as_there_may_be_is_read(simulated: Report, tmp_path: Path) -> None:
+    first, second = MAX_ENTRIES // ATOMS_PER_FILE, MAX_ENTRIES // SUBGRIDS_PER_FILE
+    names = [f"atoms-{i:05d}-of-{first:05d}.parquet" for i in range(first)]
+    names += [f"subgrids-validation-{i:05d}-of-{second:05d}.parquet" for i in range(second)]
+    files = {**simulated.manifest.files, **dict.fromkeys(names, TableFile(99_999_999, "0" * 64, 9_999_999))}
+    manifest = replace(simulated.manifest, files=files)
+    path = tmp_path / "simulated/versions/0.1.0.json"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(manifest.to_bytes())
+
+    assert open_version(tmp_path, "simulated").manifest == manifest
 
 
 def test_the_highest_version_is_opened_unless_one_is_named(simulated: Report, tmp_path: Path) -> None:
