@@ -40,11 +40,19 @@ def table_of(folder: Path, name: str) -> pa.Table:
         return file.read()
 
 
+def _groups(folder: Path, name: str) -> list[Any]:
+    with pq.ParquetFile(folder / manifest_of(folder)["tables"] / name) as file:
+        return [file.metadata.row_group(number) for number in range(file.num_row_groups)]
+
+
 def rewrite(folder: Path, name: str, change: Callable[[pa.Table], pa.Table]) -> None:
-    """Change a table."""
-    table = change(table_of(folder, name))
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, write_page_checksum=True)
+    """Change a table; its row groups stay where no row came or went."""
+    sizes = [group.num_rows for group in _groups(folder, name)]
+    table, sink, first = change(table_of(folder, name)), pa.BufferOutputStream(), 0
+    with pq.ParquetWriter(sink, table.schema, write_page_checksum=True) as writer:
+        for size in sizes if sum(sizes) == len(table) else [len(table)]:
+            writer.write_table(table.slice(first, size), row_group_size=max(size, 1))
+            first += size
     write_file(folder, name, sink.getvalue().to_pybytes(), len(table))
 
 

@@ -28,6 +28,9 @@ STATES = ("state", "state_ca")
 TEXTS = frozenset(field.name for field in ATOMS if field.type == pa.string())
 "columns of few different texts, which are read as they are stored: each text once"
 
+MAX_NAME = 80
+"letters of a name in an atoms table that are believed: in an array each name takes as much room as the longest"
+
 KEPT_FOOTERS, KEPT_FOOTER = 8, 256 << 10
 "atoms files whose parsed footers are kept, and bytes of a footer up to which one is: parsed it takes 7 times as much"
 
@@ -201,5 +204,8 @@ def _texts(column: pa.ChunkedArray, rows: npt.NDArray[np.int64]) -> npt.NDArray[
     """Rows of a column of text as NumPy text, (n,): few different ones, so that each is converted once."""
     whole = column.unify_dictionaries().combine_chunks()
     encoded = whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
+    longest = pc.max(pc.utf8_length(encoded.dictionary)).as_py() or 0
+    if longest > MAX_NAME:
+        raise DatasetError(f"a column of the atoms table holds a name of {longest:,} letters; {MAX_NAME} at most")
     texts: npt.NDArray[np.str_] = np.array(encoded.dictionary.to_pylist() or [""], dtype=np.str_)
     return np.asarray(texts[np.asarray(encoded.indices)[rows]], dtype=np.str_)

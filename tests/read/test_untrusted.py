@@ -151,6 +151,12 @@ def test_a_table_with_values_that_no_builder_writes_is_refused(
     assert loaded.stdout.startswith("refused ") or name == "objects.parquet"
 
 
+def test_a_name_longer_than_any_is_refused_before_each_name_is_given_as_much_room(copied: Path) -> None:
+    rewrite(copied, "atoms-00000-of-00001.parquet", replaced("atom", "x" * 1_000_000))
+
+    assert probe(LOAD, copied.parent).stdout.startswith("refused a column of the atoms table holds a name of 1,000,000")
+
+
 def test_sub_grids_that_were_swapped_between_volumes_are_found(copied: Path) -> None:
     name = "subgrids-train-00000-of-00001.parquet"
     rewrite(copied, name, replaced("n_ca_core", 99))
