@@ -16,8 +16,8 @@ SIDE = 17
 
 def write_tables(volumes: int, folder: Path) -> dict[str, Any]:
     """Receipts of so many maps with made-up sub-grids, and the tables of a version from them."""
-    from cryodata.build.assemble import _write_subgrids
     from cryodata.build.receipts import Receipt, write_receipt
+    from cryodata.build.spread import write_subgrids
     from cryodata.core.splits import DEFAULT_SCHEME, TRAIN
     from cryodata.formats.tables import SUBGRIDS
 
@@ -32,7 +32,7 @@ def write_tables(volumes: int, folder: Path) -> dict[str, Any]:
     before, began = peak(), time.perf_counter()
     made = folder / "made"
     made.mkdir(exist_ok=True)
-    rows = _write_subgrids(made, folder, accepted, {DEFAULT_SCHEME: {entry.entry_id: TRAIN for entry, _ in accepted}})
+    rows = write_subgrids(made, folder, accepted, {DEFAULT_SCHEME: {entry.entry_id: TRAIN for entry, _ in accepted}})
     size = sum(path.stat().st_size for path in made.iterdir())
     seconds = round(time.perf_counter() - began, 1)
     return {"rows": sum(rows.values()), "seconds": seconds, "bytes": size, "peak": peak(), "peak before": before}

@@ -14,7 +14,8 @@ from cryodata.build.builder import Builder
 from cryodata.build.describe import describe
 from cryodata.build.identify import Job, without_parent
 from cryodata.build.place import place_folder
-from cryodata.build.receipts import Receipt, read_atoms, read_subgrids
+from cryodata.build.receipts import Receipt
+from cryodata.build.spread import atoms_per_file, write_atoms, write_subgrids
 from cryodata.build.work import BOX, CORE
 from cryodata.core.entry import Entry, Rejection, is_content
 from cryodata.core.layout import FileDigest, tables_path, tree_digest, version_key
@@ -29,30 +30,17 @@ from cryodata.formats.manifest import (
     list_versions,
 )
 from cryodata.formats.tables import (
-    ATOMS,
     OBJECTS,
     REJECTED,
-    SUBGRIDS,
     entries_schema,
     file_digest,
     read_table,
-    with_volume,
-    write_groups,
     write_table,
 )
 from cryodata.formats.versions import open_version
 
-VOLUMES_PER_GROUP = 64
-"volumes whose sub-grids share a row group"
-
 INHERITED = ("resolution", "sequence")
 "schemes whose units keep the split that they had in the parent version; the others follow from the id"
-
-ATOMS_PER_FILE = 64
-"volumes whose atoms share a table file: its footer tells of each, and is parsed to read one (of 64 in 1 ms)"
-
-SUBGRIDS_PER_FILE = 1024
-"volumes whose sub-grids share a table file"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,7 +113,8 @@ def write_version(
     entries = entries_table(finished.accepted, schema, splits)
     write_table(made / "entries.parquet", entries)
     write_table(made / "rejected.parquet", rejected_table(finished.rejected))
-    rows = _write_atoms(made, folder, finished.accepted) | _write_subgrids(made, folder, finished.accepted, splits)
+    rows = write_atoms(made, folder, finished.accepted, atoms_per_file(folder, version))
+    rows |= write_subgrids(made, folder, finished.accepted, splits)
     rows |= {"entries.parquet": len(entries), "rejected.parquet": len(finished.rejected)}
     manifest = Manifest(
         name=name,
@@ -202,41 +191,6 @@ def objects_table(objects: Iterable[FileDigest]) -> pa.Table:
     """A row per object of the version."""
     rows = [{"path": path, "bytes": size, "sha256": sha256} for path, size, sha256 in sorted(objects)]
     return pa.Table.from_pylist(rows, schema=OBJECTS)
-
-
-def _write_atoms(made: Path, folder: Path, accepted: Sequence[tuple[Entry, Receipt]]) -> dict[str, int]:
-    """Label points, a row group a volume, so that a reader takes just those of the volume it opens."""
-    rows = {}
-    parts = [range(i, min(i + ATOMS_PER_FILE, len(accepted))) for i in range(0, len(accepted), ATOMS_PER_FILE)]
-    for number, part in enumerate(parts or [range(0)]):
-        name = f"atoms-{number:05d}-of-{max(1, len(parts)):05d}.parquet"
-        groups = (with_volume(read_atoms(folder, accepted[i][1].digest), i) for i in part)
-        rows[name] = write_groups(made / name, ATOMS, groups)
-    return rows
-
-
-def _write_subgrids(
-    made: Path, folder: Path, accepted: Sequence[tuple[Entry, Receipt]], splits: Mapping[str, Mapping[str, str]]
-) -> dict[str, int]:
-    """Sub-grid rows by split of the default scheme; a split without any has one empty file."""
-    rows = {}
-    for split in split_names(DEFAULT_SCHEME):
-        volumes = [i for i, (entry, _) in enumerate(accepted) if splits[DEFAULT_SCHEME][entry.entry_id] == split]
-        parts = [volumes[i : i + SUBGRIDS_PER_FILE] for i in range(0, len(volumes), SUBGRIDS_PER_FILE)] or [[]]
-        for number, part in enumerate(parts):
-            name = f"subgrids-{split}-{number:05d}-of-{len(parts):05d}.parquet"
-            rows[name] = write_groups(made / name, SUBGRIDS, _subgrid_groups(folder, accepted, part))
-    return rows
-
-
-def _subgrid_groups(
-    folder: Path, accepted: Sequence[tuple[Entry, Receipt]], volumes: Sequence[int]
-) -> Iterator[pa.Table]:
-    for first in range(0, len(volumes), VOLUMES_PER_GROUP):
-        group = volumes[first : first + VOLUMES_PER_GROUP]
-        yield pa.concat_tables(
-            [with_volume(read_subgrids(folder, accepted[i][1].digest), i) for i in group]
-        ).combine_chunks()
 
 
 def _volume_objects(accepted: Sequence[tuple[Entry, Receipt]]) -> Iterator[FileDigest]:

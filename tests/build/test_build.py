@@ -189,7 +189,7 @@ def test_atoms_of_many_maps_are_spread_over_files_and_found_again(
     tmp_path: Path, kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = simulate(tmp_path / "whole")
-    monkeypatch.setattr("cryodata.build.assemble.ATOMS_PER_FILE", 1)
+    monkeypatch.setattr("cryodata.build.spread.ATOMS_PER_FILE", 1)
     monkeypatch.setattr("cryodata.formats.row_groups.KEPT_FOOTER", kept)
 
     spread = simulate(tmp_path / "spread")
@@ -203,6 +203,19 @@ def test_atoms_of_many_maps_are_spread_over_files_and_found_again(
             for report in (whole, spread)
         )
         assert list(map(plain, one)) == list(map(plain, another))
+
+
+def test_a_version_keeps_the_files_of_atoms_that_it_was_built_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = simulate(tmp_path)
+    monkeypatch.setattr("cryodata.build.spread.ATOMS_PER_FILE", 1)
+
+    assert not simulate(tmp_path).created
+    next_one = simulate(tmp_path, version="0.2.0")
+
+    assert [sum(name.startswith("atoms-") for name in made.manifest.files) for made in (built, next_one)] == [1, 2]
+    assert not simulate(tmp_path, version="0.2.0").created
 
 
 def test_units_keep_the_split_that_their_parent_gave_them(tmp_path: Path, simulated: Report) -> None:

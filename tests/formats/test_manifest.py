@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from cryodata.build.assemble import ATOMS_PER_FILE, SUBGRIDS_PER_FILE
 from cryodata.build.dataset import Report
+from cryodata.build.spread import ATOMS_PER_FILE, SUBGRIDS_PER_FILE
 from cryodata.errors import DatasetError, UsageError
 from cryodata.formats.manifest import Manifest, TableFile, create_manifest, list_versions, next_version, sealed
 from cryodata.formats.tables import MAX_ENTRIES
