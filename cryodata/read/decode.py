@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -99,6 +99,11 @@ class Volumes:
             found = group_of_volume(self.opened.table(name))
             groups.update({volume: (name, group) for volume, group in found.items()})
         return groups
+
+    @cached_property
+    def atom_files(self) -> list[int]:
+        """Volumes whose label points each atoms file holds."""
+        return list(Counter(name for name, _ in self._atom_groups.values()).values())
 
     @cached_property
     def atom_counts(self) -> npt.NDArray[np.int64]:

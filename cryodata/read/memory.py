@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from cryodata.formats.row_groups import KEPT_FOOTER, KEPT_FOOTERS
 from cryodata.formats.tables import vectors
 from cryodata.prepare.rules import LabelRule
 from cryodata.read.cores import blocks_held, decode_threads, slots_of_stream
@@ -18,6 +19,12 @@ from cryodata.read.plan import StreamPlan
 
 HELD_ATOM, MADE_ATOM = 64, 512
 "bytes of a label point while its map is held, and while its table is read (measured: 22 to 56, 280 to 390)"
+
+FOOTER_MAP = 16 << 10
+"bytes of a map in the footer of an atoms file once it is parsed (measured: 15,000, 9 times what is stored)"
+
+FOOTER_PARSED = 12
+"how many times as much a footer takes once it is parsed, at most"
 
 PAIR = 24
 "bytes of a label point in a box that is served, a label: place and value, once more while blocks are joined"
@@ -46,7 +53,7 @@ class Memory:
     "slots: blocks held x streams x maps of a block, at most the maps there are; each as the largest map in its frame"
 
     decoding: int
-    "a decoder's chunk, compressed and not, and its table of label points"
+    "a decoder's chunk, compressed and not, and its table of label points; footers of such tables"
 
     served: int
     "label points of the maps in slots, and what is known of each sub-grid of the blocks that are served"
@@ -87,19 +94,26 @@ def memory_needed(
     # where a worker can get two blocks ahead of another, it does not wait for long: it decodes into slots of its own
     part = plan.batch_size // plan.streams
     lags = shared and int(_smallest(counts, block)) <= 2 * workers * part
-    atoms = np.zeros(1, dtype=np.int64)
+    atoms, footers, decoders = np.zeros(1, dtype=np.int64), 0, decode_threads() + 1
     if len(plan.source.arrays) > len(plan.source.density):
         atoms = store.atom_counts[plan.source.volumes]
-    decoders = decode_threads() + 1
+        footers = _footers(store.atom_files, decoders)
     chunk = store.chunk_bytes(plan.source.volumes) if plan.source.density else 0
     readers = max(1, workers)
     return Memory(
         volumes=slots * (1 + (workers if lags else 0)),
-        decoding=readers * decoders * (3 * chunk + int(atoms.max(initial=0)) * MADE_ATOM),
+        decoding=readers * (decoders * (3 * chunk + int(atoms.max(initial=0)) * MADE_ATOM) + footers),
         served=readers * _served(plan, streams, held, counts, atoms),
         drawing=readers * (2 if decode_threads() else 1) * _drawing(plan, int(atoms.max(initial=0))),
         batches=batch[0] * (workers * RING_BATCHES if workers else batch[1] + 1),
     )
+
+
+def _footers(files: list[int], decoders: int) -> int:
+    """Footers of atoms files: those that are kept, and one that each decoder parses. files: maps of each."""
+    parsed = sorted((maps * FOOTER_MAP for maps in files), reverse=True)
+    kept = [size for size in parsed if size <= KEPT_FOOTER * FOOTER_PARSED]
+    return sum(kept[:KEPT_FOOTERS]) + sum(parsed[:1]) * decoders
 
 
 def _served(

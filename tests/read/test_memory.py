@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cryodata.build.dataset import Report, build
 from cryodata.build.request import Request
+from cryodata.formats.row_groups import KEPT_FOOTERS, iterate_groups
+from cryodata.formats.tables import ATOMS, write_groups
 from cryodata.read import cores as found
+from cryodata.read import memory
 from cryodata.torch import SubgridStream
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
@@ -121,6 +125,39 @@ def test_two_workers_and_the_reader_stay_under_it_together(eight: Report) -> Non
     ((stated, volumes, taken),) = measured(eight, 2, [3], 2, **LARGE)
 
     assert volumes < taken < stated
+
+
+FOOTERS = """
+import ctypes, gc, json, sys
+from pathlib import Path
+from cryodata.formats.row_groups import _known, labelled_columns
+
+def taken():
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+paths = sorted(Path(sys.argv[1]).iterdir())
+labelled_columns(paths[0], 0)
+_known.cache_clear()
+before = taken()
+for path in paths:
+    labelled_columns(path, 0)
+print(taken() - before)
+"""
+
+
+def test_footers_of_many_atoms_files_are_kept_in_the_memory_that_is_stated(simulated: Report, tmp_path: Path) -> None:
+    (path,) = (simulated.folder / simulated.manifest.tables).glob("atoms-*")
+    group = next(iterate_groups(path)).slice(0, 200)
+    for number in range(KEPT_FOOTERS):
+        write_groups(tmp_path / f"{number}.parquet", ATOMS, [group] * 64)
+
+    done = subprocess.run([sys.executable, "-c", FOOTERS, str(tmp_path)], capture_output=True, text=True, check=True)
+
+    stated = memory._footers([64] * KEPT_FOOTERS, 0)
+    assert stated / 3 < int(done.stdout) < stated
+    assert memory._footers([1024], 3) == 3 * memory._footers([1024], 1) > stated  # too large to be kept
 
 
 def test_slots_are_stated_by_hand(simulated: Report, monkeypatch: pytest.MonkeyPatch) -> None:
