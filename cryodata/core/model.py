@@ -17,6 +17,9 @@ KINDS = ("protein", "nucleic", "ligand", "ion", "glycan", "water", "other")
 PARTS = ("backbone", "sidechain", "phosphate", "sugar", "base", "hydrogen", "")
 "where in a residue of protein or nucleic acid an atom is; hydrogens of anything; empty for the rest"
 
+MAX_NAME = 80
+"letters of a name in the atoms table: in an array each name takes as much room as the longest"
+
 COIL, HELIX, STRAND = 1, 2, 3
 "secondary structure classes of the published labels; 0 is `not determined`"
 

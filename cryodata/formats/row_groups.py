@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from cryodata.core.model import MAX_NAME
 from cryodata.core.schema import LABEL_COLUMNS
 from cryodata.errors import DatasetError
 from cryodata.formats.decoded_size import check_decoded
@@ -27,9 +28,6 @@ STATES = ("state", "state_ca")
 
 TEXTS = frozenset(field.name for field in ATOMS if field.type == pa.string())
 "columns of few different texts, which are read as they are stored: each text once"
-
-MAX_NAME = 80
-"letters of a name in an atoms table that are believed: in an array each name takes as much room as the longest"
 
 KEPT_FOOTERS, KEPT_FOOTER = 8, 256 << 10
 "atoms files whose parsed footers are kept, and bytes of a footer up to which one is: parsed it takes 7 times as much"

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cryodata.core.entry import Sample
+from cryodata.core.model import MAX_NAME
 from cryodata.core.schema import Schema
 from cryodata.core.subgrids import SubgridGrid
 from cryodata.prepare.labels import OUTSIDE, UNLABELLED, WRITTEN, claims, class_values
@@ -38,8 +39,17 @@ def check_sample(sample: Any, schema: Schema) -> None:
             problems.append(f"fact {name} is {value!r}; expected {declared[name].__name__}")
         if isinstance(value, float) and not np.isfinite(value):
             problems.append(f"fact {name} is {value}; expected a number")
+    problems += name_faults(sample.points.columns)
     if problems:
         raise ValueError("; ".join(problems))
+
+
+def name_faults(columns: Mapping[str, npt.NDArray[Any]]) -> Iterator[str]:
+    """Names that a reader of the atoms table would not believe."""
+    for name, values in columns.items():
+        longest = int(np.strings.str_len(values).max(initial=0)) if values.dtype.kind == "U" else 0
+        if longest > MAX_NAME:
+            yield f"{name} holds a name of {longest} letters; {MAX_NAME} at most"
 
 
 def density_faults(density: npt.NDArray[Any], schema: Schema) -> Iterator[str]:

@@ -60,6 +60,27 @@ def test_they_are_the_same_and_so_is_the_state_after_each(
     assert served(resumed) == one_by_one[3:]
 
 
+def test_hands_meet_once_for_many_batches(
+    simulated: Report, together: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meetings: list[int] = []
+    finish = Filling.finish
+    monkeypatch.setattr(Filling, "finish", lambda self: (meetings.append(1), finish(self))[1])
+
+    def met(voxels: int) -> tuple[int, int]:
+        together(voxels)
+        meetings.clear()
+        opened = SubgridStream(str(simulated.folder), split="train", batch_size=8, streams=1, pool_volumes=3)
+        return sum(1 for _ in opened), len(meetings)
+
+    batches, alone = met(1)
+    _, two = met(2 * 8 * 32**3)
+    _, many = met(1 << 30)
+
+    assert batches <= alone
+    assert many < two < alone
+
+
 def test_damage_ends_an_epoch_at_the_batch_that_needs_it_and_no_earlier(
     simulated: Report, together: Callable[[int], None], tmp_path: Path
 ) -> None:
