@@ -31,7 +31,7 @@ from cryodata.prepare.assessment import SETTINGS, Claims, assess, ignoring
 from cryodata.prepare.labels import label_volume, place_points
 from cryodata.prepare.merge import choose_models
 from cryodata.prepare.molecule import named_points
-from cryodata.prepare.narrow import narrowed
+from cryodata.prepare.narrow import narrowed, step_of
 from cryodata.prepare.normalize import pieces
 from cryodata.prepare.quality import GOOD_FIT, fit, share_outside
 from cryodata.prepare.recipes import RECIPES
@@ -72,13 +72,13 @@ class Cryo2Struct:
     """The published dataset, rebuilt by the rules of its paper."""
 
     name = "cryo2struct"
-    recipes: Mapping[str, int] = {"published": 2, "released": 1, "refined": 1}
+    recipes: Mapping[str, int] = {"published": 3, "released": 2, "refined": 2}
     reads: Mapping[str, tuple[str, ...]] = {
         name: tuple(sorted({*recipe.reads, *QUALITY_READS})) for name, recipe in RECIPES.items()
     }
     parameters: Sequence[Parameter] = (
         Parameter("max_resolution", 4.0, number_or_none, False, "A; none takes maps of any and of unknown resolution"),
-        Parameter("density", "float16", one_of("float16", "float32"), True, "how density is stored"),
+        Parameter("density", "float16", one_of("float16", "float32"), True, "float16: steps of 1/1024; float32: exact"),
         Parameter("label_volumes", True, yes_or_no, True, "store label volumes for viewers besides the label points"),
         Parameter("labels", "default", several_of(*LABELS), True, "arrays of labels: default, all, or some names"),
         Parameter("secondary", "records", one_of("records", "computed"), True, "records: computed only where none are"),
@@ -167,7 +167,8 @@ class Cryo2Struct:
             **measured,
         }
         labels = {array.name: label_volume(array, points, resampled.shape_zyx) for array in schema.labels}
-        stored = narrowed(density, np.dtype(parameters["density"]))
+        dtype = np.dtype(parameters["density"])
+        stored = narrowed(density, dtype, step_of(schema.density, dtype), overwrite=True)
         return Sample(replace(resampled, data=stored), labels, points, sequences, facts)
 
 

@@ -50,9 +50,9 @@ class Published:
     """Cryo2StructData as its owners have it."""
 
     name = "published"
-    recipes: Mapping[str, int] = {"as-is": 1}
+    recipes: Mapping[str, int] = {"as-is": 2}
     parameters: Sequence[Parameter] = (
-        Parameter("density", "float16", one_of("float16", "float32"), True, "how density is stored"),
+        Parameter("density", "float16", one_of("float16", "float32"), True, "float16: steps of 1/1024; float32: exact"),
         Parameter("label_volumes", True, yes_or_no, True, "store label volumes for viewers besides the label points"),
         Parameter("label_rule", "floor", one_of("floor", "nearest"), True, "rule by which the labels were placed"),
         Parameter("max_voxels", 2**30, count, True, "largest volume"),

@@ -48,7 +48,7 @@ def cpu() -> float:
 def load_kernels() -> None:
     """Load what numba compiled: a process does that once, as it imports once."""
     for dtype in (np.float16, np.float32):
-        narrowed(np.zeros((1, 1, 64), dtype=np.float32), np.dtype(dtype))
+        narrowed(np.zeros((1, 1, 64), dtype=np.float32), np.dtype(dtype), overwrite=True)
     resample(Volume(np.zeros((4, 4, 4), dtype=np.float32), np.full(3, 0.7), np.zeros(3)))
 
 

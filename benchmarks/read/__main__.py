@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.read.bench import Other, Run, measure, peer_names
 from benchmarks.read.harness import BATCH
 from benchmarks.read.inputs import build_maps, export, export_copies
-from benchmarks.read.table import LZ4, markdown, ratios
+from benchmarks.read.table import ZSTD, markdown, ratios
 from benchmarks.record import RESULTS, machine, write
 
 BOX, CORE = 32, 20
@@ -32,7 +32,7 @@ def arguments() -> argparse.ArgumentParser:
     add("--volumes", type=int, default=12, help="simulated maps (12)")
     add("--size", type=int, default=256, help="side of a map, A (256)")
     add("--many", type=int, default=100, help="ids of the same maps, for the rows of many (100); 0 leaves them out")
-    add("--no-lz4", action="store_true", help="leave out our cases on the same maps stored with codec=lz4")
+    add("--no-zstd", action="store_true", help="leave out our cases on the same maps stored with codec=zstd")
     add("--work", type=Path, default=Path("benchmark-work"), help="folder of maps, layouts and environments, kept")
     add("--peers", default=",".join(peer_names()), help="those to measure, `none` for none (all: %(default)s)")
     add("--only", default="", help="a part of the names of the cases to measure, such as litData (all)")
@@ -58,11 +58,11 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
     found = export(root, f"{name}-{given.volumes}", work / f"input-{given.size}-{given.volumes}", BOX, CORE)
     workers, others = tuple(int(number) for number in given.workers.split(",")), list[Other]()
     folder = work / f"input-{given.size}-{given.volumes}"
-    if not given.no_lz4:
-        other = f"{name}-{given.volumes}-lz4"
-        size = build_maps(root, other, given.volumes, given.volumes, given.size, codec="lz4")
-        copied = export_copies(found, root, other, folder.with_name(f"{folder.name}-lz4"))
-        others.append(Other(LZ4, copied, size, lambda case: case["reads"] != "memory", workers))
+    if not given.no_zstd:
+        other = f"{name}-{given.volumes}-zstd"
+        size = build_maps(root, other, given.volumes, given.volumes, given.size, codec="zstd")
+        copied = export_copies(found, root, other, folder.with_name(f"{folder.name}-zstd"))
+        others.append(Other(ZSTD, copied, size, lambda case: case["reads"] != "memory", workers))
     if given.many:
         other = f"{name}-{given.volumes}-{given.many}"
         build_maps(root, other, given.many, given.volumes, given.size)
@@ -85,7 +85,7 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
         },
         "rows": rows,
         "ratios": ratios(rows),
-        "ratios with lz4": ratios(rows, LZ4),
+        "ratios with zstd": ratios(rows, ZSTD),
     }
 
 
@@ -93,7 +93,7 @@ if __name__ == "__main__":
     options = arguments().parse_args()
     if options.show:
         result = json.loads(options.show.read_text("utf-8"))
-        result |= {"ratios": ratios(result["rows"]), "ratios with lz4": ratios(result["rows"], LZ4)}
+        result |= {"ratios": ratios(result["rows"]), "ratios with zstd": ratios(result["rows"], ZSTD)}
     else:
         result = run(options)
         print(write(options.json, result))

@@ -26,6 +26,7 @@ from cryodata.errors import RejectedError, UsageError
 from cryodata.formats.mrc import read_volume, write_map
 from cryodata.formats.mrc_header import read_header
 from cryodata.formats.volumes import ChannelSpec, create_channels
+from cryodata.prepare.narrow import STEP, narrowed
 from cryodata.prepare.recipes import RECIPES
 from cryodata.prepare.resample import resampled_shape
 
@@ -127,7 +128,8 @@ def prepared(path: Path, recipe: str, spacing: float) -> tuple[Volume, dict[str,
     if not np.isfinite(volume.data).all():
         raise RejectedError("not_finite", f"{path.name}: some voxels are NaN or infinite; expected numbers")
     resampled = RECIPES[recipe].resample(volume, spacing)
-    values, measured = RECIPES[recipe].normalize(resampled.data, None)
+    normalised, measured = RECIPES[recipe].normalize(resampled.data, None)
+    values = narrowed(normalised, np.dtype(np.float16), STEP).astype(np.float32)  # as it is stored by default
     placed = Volume(values, resampled.voxel_size_xyz, resampled.origin_xyz)
     return placed, {
         "shape_zyx": list(placed.shape_zyx),

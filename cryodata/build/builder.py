@@ -27,8 +27,7 @@ STORAGE = (
         CODEC,
         one_of(*CODECS),
         True,
-        "how density is compressed: zstd, or lz4, which is decoded in 0.4 of the time and takes longer to write",
-        later=True,
+        "how density is compressed: lz4, or zstd, which is smaller and takes twice the time to decode",
     ),
 )
 "settings that every builder takes, of how its volumes are stored"

@@ -148,10 +148,9 @@ def _version(job: Job, builder: Builder, request: Request) -> str:
 
 def _changed_settings(made: Manifest, job: Job, builder: Builder) -> list[str]:
     """How a version that is there was made otherwise, in words."""
-    untold = {item.name: item.default for item in settings_of(builder) if item.later}
-    recorded = {**untold, **without_parent(job.parameters)}
+    recorded = without_parent(job.parameters)
     now = {"builder": builder.name, "recipe": job.recipe, "revision": builder.recipes[job.recipe], **recorded}
-    then = {"builder": made.builder, "recipe": made.recipe, "revision": made.revision, **untold, **made.parameters}
+    then = {"builder": made.builder, "recipe": made.recipe, "revision": made.revision, **made.parameters}
     return [
         f"{key} was {then.get(key)}, is {now.get(key)}" for key in sorted(now | then) if now.get(key) != then.get(key)
     ]

@@ -26,9 +26,10 @@ from cryodata.prepare.likeness import (
     label_likeness,
     overlap,
 )
+from cryodata.prepare.narrow import STEP
 
-ROUNDED = 2.0**-12
-"largest difference between a density in [0, 1] and what float16 makes of it: half a step of 2^-11 below 1"
+ROUNDED = STEP / 2
+"largest difference between a density in [0, 1] and what is stored of it as float16"
 
 ALIGNED = 1e-3
 "voxels by which two grids may be apart and still be one: float32 rounds a place of 4,000 A by a tenth of it"

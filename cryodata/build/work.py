@@ -27,6 +27,7 @@ from cryodata.errors import RejectedError
 from cryodata.formats.tables import points_table, subgrids_table
 from cryodata.formats.volumes import CODEC, folder_files, write_volume
 from cryodata.prepare.labels import LOST, OUTSIDE, WRITTEN, class_values
+from cryodata.prepare.narrow import narrowed, step_of
 from cryodata.prepare.statistics import subgrid_statistics
 from cryodata.prepare.validate import check_sample, density_faults
 
@@ -166,8 +167,9 @@ def _as_stored(sample: Sample, schema: Schema, dtype: str) -> Sample:
     """The sample with its density in the type in which it is stored. ValueError where that can't hold its values."""
     if sample.density.data.dtype == dtype:
         return sample
+    kind = np.dtype(dtype)
     with np.errstate(over="ignore"):
-        stored = sample.density.data.astype(dtype)
+        stored = narrowed(sample.density.data, kind, step_of(schema.density, kind))
     faults = list(density_faults(stored, schema))
     if faults:
         raise ValueError(f"as {dtype} its {faults[0]}; a builder whose values need it stores float32")

@@ -104,9 +104,6 @@ class Parameter:
 
     help: str
 
-    later: bool = False
-    "whether there were builds before there was this setting: its default is not told, so that these hold"
-
     @property
     def expects(self) -> str:
         """What `parse` takes, in words."""
@@ -114,8 +111,7 @@ class Parameter:
 
 
 def resolve(parameters: Sequence[Parameter], settings: Iterable[str]) -> dict[str, Any]:
-    """Defaults overridden by settings such as `max_resolution=8`; a later setting only where it is not its default.
-    Raises UsageError naming what is known."""
+    """Defaults overridden by settings such as `max_resolution=8`. Raises UsageError naming what is known."""
     known = {parameter.name: parameter for parameter in parameters}
     values = {parameter.name: parameter.default for parameter in parameters}
     for setting in settings:
@@ -127,7 +123,7 @@ def resolve(parameters: Sequence[Parameter], settings: Iterable[str]) -> dict[st
         except (ValueError, KeyError):
             expects = known[key].expects
             raise UsageError(f"--set {setting}: found '{value}'; expected {expects[0].lower()}{expects[1:]}") from None
-    return {name: value for name, value in values.items() if not (known[name].later and value == known[name].default)}
+    return values
 
 
 def shaping(parameters: Iterable[Parameter], values: Mapping[str, Any]) -> dict[str, Any]:

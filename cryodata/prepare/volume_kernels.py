@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numba
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
 VECTOR = 32
 "values that are narrowed at a time"
+
+WHOLE = np.float32(1.5 * 2**23)
+"a float32 to which another of less than 2^22 is added is rounded to a whole number, halves to the even one"
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -61,10 +65,16 @@ _some, _one = _narrower(VECTOR), _narrower(1)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def narrow(source: Any, target: Any) -> None:
-    """Round float32 (n,) to the nearest float16, which are seen as uint16 (n,); they may lie in the same memory."""
-    whole = len(source) - len(source) % VECTOR
+def narrow(source: Any, target: Any, step: Any) -> None:
+    """Round float32 (n,) to the nearest float16, which are seen as uint16 (n,); they may lie in the same memory. step:
+    0, or a power of two of which they become multiples, in `source` too; values below 2^22 of it then."""
+    whole, big = len(source) - len(source) % VECTOR, WHOLE * step
     for at in range(0, whole, VECTOR):
+        if step:
+            for i in range(at, at + VECTOR):
+                source[i] = (source[i] + big) - big
         _some(source, target, at)
     for at in range(whole, len(source)):
+        if step:
+            source[at] = (source[at] + big) - big
         _one(source, target, at)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cryodata.prepare.narrow import narrowed
+from cryodata.core.schema import ArraySpec
+from cryodata.prepare.narrow import STEP, narrowed, step_of
+
+HALF = np.dtype(np.float16)
 
 pytestmark = pytest.mark.usefixtures("loops")
 
@@ -18,9 +21,38 @@ def test_every_kind_of_float32_is_rounded_as_numpy_does() -> None:
     values = values[~np.isnan(values)].astype(np.float32).reshape(1, 1, -1)
     with np.errstate(over="ignore"):
         expected = values.astype(np.float16)
-        stored = narrowed(values, np.dtype(np.float16))
+        stored = narrowed(values, HALF, overwrite=True)
 
     assert np.array_equal(stored.view(np.uint16), expected.view(np.uint16))
+
+
+def test_a_normalised_density_is_stored_in_even_steps_within_half_of_one() -> None:
+    """Halves of a step go to the even one; 0 and 1 are exact, and no zero is negative."""
+    halves = (np.arange(1024, dtype=np.float32) + 0.5) * STEP
+    random = np.random.default_rng(5).random(100_000, dtype=np.float32)
+    values = np.concatenate([halves, random, random**8, np.float32([0.0, -0.0, 1.0, 1e-30, 1 - 2**-24])])
+    values = values.reshape(1, 1, -1)
+    kept = values.astype(np.float64)
+
+    stored = narrowed(values.copy(), HALF, STEP, overwrite=True)
+
+    found = stored.astype(np.float64)
+    assert np.array_equal(found, np.rint(kept / STEP) * STEP)
+    assert np.abs(found - kept).max() == STEP / 2 < 5e-4
+    assert not found[kept == 0].any()
+    assert found[kept == 1].tolist() == [1.0]
+    assert not np.signbit(stored).any()
+    assert np.array_equal(narrowed(values, HALF, STEP).view(np.uint16), stored.view(np.uint16))
+    assert np.array_equal(values, kept)
+
+
+@pytest.mark.parametrize(
+    ("maximum", "dtype", "step"), [(1.0, "float16", STEP), (1.0, "float32", 0), (9.0, "float16", 0)]
+)
+def test_only_a_normalised_density_as_float16_has_steps_of_its_own(maximum: float, dtype: str, step: float) -> None:
+    density = ArraySpec("density", "density", "float32", 0.0, maximum, "of whatever scale")
+
+    assert step_of(density, np.dtype(dtype)) == step
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
@@ -28,7 +60,7 @@ def test_values_take_another_type_in_their_own_memory(dtype: str) -> None:
     data = np.random.default_rng(2).random((7, 5, 9), dtype=np.float32)
     expected = data.astype(dtype)
 
-    stored = narrowed(data, np.dtype(dtype))
+    stored = narrowed(data, np.dtype(dtype), overwrite=True)
 
     assert stored.dtype == dtype
     assert np.array_equal(stored, expected)
@@ -42,7 +74,7 @@ def test_memory_that_cannot_be_taken_is_left_as_it_is(order: str) -> None:
     given.flags.writeable = order != "read-only"
     kept = given.copy()
 
-    stored = narrowed(given, np.dtype(np.float32 if order == "wider" else np.float16))
+    stored = narrowed(given, np.dtype(np.float32 if order == "wider" else np.float16), overwrite=True)
 
     assert np.array_equal(stored, kept.astype(stored.dtype))
     assert np.array_equal(given, kept)
