@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numcodecs import Blosc
+from numcodecs import Blosc, Zstd
 
 from benchmarks.record import record
 from cryodata.build.catalog import read_source_folder
@@ -33,8 +33,9 @@ from cryodata.prepare.narrow import STEP, narrowed
 from cryodata.prepare.normalize import normalize_published
 from cryodata.prepare.resample import resample
 
-CODECS: dict[str, Codec | Blosc] = {
+CODECS: dict[str, Codec | Blosc | Zstd] = {
     **LIBRARY,
+    "zstd3": Zstd(level=3),
     "zstd3+shuffle": Blosc("zstd", clevel=3, shuffle=Blosc.SHUFFLE),
     "lz4+shuffle": Blosc("lz4", clevel=5, shuffle=Blosc.SHUFFLE),
     "lz4+bits": Blosc("lz4", clevel=5, shuffle=Blosc.BITSHUFFLE),
@@ -45,6 +46,7 @@ CODECS: dict[str, Codec | Blosc] = {
 """by the name of the setting `codec` of a build, and others"""
 
 SETTINGS = (
+    ("float16", "zstd3"),
     ("float16", "zstd"),
     ("float16", "lz4"),
     ("stored", "zstd"),

@@ -24,7 +24,7 @@ CACHE = 2_000_000_000
 
 
 def write(opened: Input, maps: int, folder: Path) -> None:
-    """Zarr 3, float16 density, chunks of 64 cubed in one shard, density by blosc's lz4hc, labels by zstd 3: as
+    """Zarr 3, float16 density, chunks of 64 cubed in one shard, density by blosc's lz4hc, labels by zstd: as
     cryodata stores them."""
     for number in range(maps):
         for key, value in opened.volume(number).items():
@@ -37,7 +37,7 @@ def write(opened: Input, maps: int, folder: Path) -> None:
                 dtype=stored.dtype,
                 chunks=(CHUNK,) * 3,
                 shards=sides,
-                compressors=shuffled if key == "density" else zarr.codecs.ZstdCodec(level=3),
+                compressors=shuffled if key == "density" else zarr.codecs.ZstdCodec(level=1),
             )
             array[...] = stored
 
