@@ -39,8 +39,8 @@ CODECS: dict[str, Codec | Blosc | Zstd] = {
     "zstd3+shuffle": Blosc("zstd", clevel=3, shuffle=Blosc.SHUFFLE),
     "lz4+shuffle": Blosc("lz4", clevel=5, shuffle=Blosc.SHUFFLE),
     "lz4+bits": Blosc("lz4", clevel=5, shuffle=Blosc.BITSHUFFLE),
-    "lz4hc4": Blosc("lz4hc", clevel=4, shuffle=Blosc.NOSHUFFLE),
-    "lz4hc2+shuffle": Blosc("lz4hc", clevel=2, shuffle=Blosc.SHUFFLE),
+    "lz4hc2": Blosc("lz4hc", clevel=2, shuffle=Blosc.NOSHUFFLE),
+    "lz4hc4+shuffle": Blosc("lz4hc", clevel=4, shuffle=Blosc.SHUFFLE),
     "lz4hc9+shuffle": Blosc("lz4hc", clevel=9, shuffle=Blosc.SHUFFLE),
 }
 """by the name of the setting `codec` of a build, and others"""
@@ -50,7 +50,7 @@ SETTINGS = (
     ("float16", "zstd"),
     ("float16", "lz4"),
     ("stored", "zstd"),
-    ("stored", "lz4hc2+shuffle"),
+    ("stored", "lz4hc4+shuffle"),
     ("stored", "lz4"),
 )
 "type and codec for all maps: others are relative to the first"

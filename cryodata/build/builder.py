@@ -27,7 +27,7 @@ STORAGE = (
         CODEC,
         one_of(*CODECS),
         True,
-        "how density is compressed: lz4, or zstd, compressed in a quarter of the time, decoded in twice",
+        "how density is compressed: lz4, or zstd, which is smaller and takes twice the time to decode",
     ),
 )
 "settings that every builder takes, of how its volumes are stored"

@@ -22,7 +22,7 @@ CODECS = pytest.mark.parametrize("codec", ["zstd", "lz4"])
 
 
 def of_zarr(codec: str, itemsize: int) -> tuple[Any, ...]:
-    lz4 = BloscCodec(typesize=itemsize, cname="lz4hc", clevel=4, shuffle="shuffle", blocksize=0)
+    lz4 = BloscCodec(typesize=itemsize, cname="lz4hc", clevel=2, shuffle="shuffle", blocksize=0)
     return {"zstd": ZstdCodec(level=1), "lz4": lz4}[codec], Crc32cCodec()
 
 

@@ -29,7 +29,7 @@ def write(opened: Input, maps: int, folder: Path) -> None:
     for number in range(maps):
         for key, value in opened.volume(number).items():
             stored = value.astype(np.float16) if key == "density" else value
-            shuffled = zarr.codecs.BloscCodec(typesize=2, cname="lz4hc", clevel=4, shuffle="shuffle")
+            shuffled = zarr.codecs.BloscCodec(typesize=2, cname="lz4hc", clevel=2, shuffle="shuffle")
             sides = tuple(-(-n // CHUNK) * CHUNK for n in stored.shape)
             array = zarr.create_array(
                 folder / f"{key}-{number}.zarr",
