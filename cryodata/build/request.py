@@ -152,5 +152,7 @@ def _changed_settings(made: Manifest, job: Job, builder: Builder) -> list[str]:
     now = {"builder": builder.name, "recipe": job.recipe, "revision": builder.recipes[job.recipe], **recorded}
     then = {"builder": made.builder, "recipe": made.recipe, "revision": made.revision, **made.parameters}
     return [
-        f"{key} was {then.get(key)}, is {now.get(key)}" for key in sorted(now | then) if now.get(key) != then.get(key)
+        f"{key} was {then.get(key, 'no setting')}, is {now.get(key, 'no setting')}"
+        for key in sorted(now | then)
+        if now.get(key) != then.get(key)
     ]

@@ -25,6 +25,9 @@ from cryodata.formats.store import SCHEMES, Store
 PARTIAL = "partial"
 "folder of notes on versions of which a folder holds only some volumes"
 
+FETCHES = 8
+"requests at a time; a store that answers in 20 ms and sends 100 MB/s each is then waited for a tenth of the time"
+
 HELD = 64
 "files from afar that a place holds at a time, each by a descriptor: a process has 1,024 of these as a rule"
 

@@ -8,11 +8,8 @@ from contextlib import suppress
 
 from cryodata.errors import CryodataError
 from cryodata.formats.cache import Cache
-from cryodata.formats.places import is_remote
+from cryodata.formats.places import FETCHES, is_remote
 from cryodata.read.decode import Volumes
-
-FETCHES = 8
-"requests at a time; a store that answers in 20 ms and sends 100 MB/s each is then waited for a tenth of the time"
 
 SHARE = 4
 "a part of the cache that volumes fetched ahead may take, as 1 / SHARE: more would push out what is about to be read"

@@ -95,7 +95,7 @@ class Volumes:
     def _atom_groups(self) -> dict[int, tuple[str, int]]:
         """Name of the file, and row group, of the label points of each volume."""
         groups = {}
-        for name in self.opened.tables("atoms-"):
+        for name in self.opened.gathered("atoms-"):
             found = group_of_volume(self.opened.table(name))
             groups.update({volume: (name, group) for volume, group in found.items()})
         return groups
@@ -109,7 +109,7 @@ class Volumes:
     def atom_counts(self) -> npt.NDArray[np.int64]:
         """Label points of each volume, int64 (entries,)."""
         counts = np.zeros(len(self.entries), dtype=np.int64)
-        for name in self.opened.tables("atoms-"):
+        for name in self.opened.gathered("atoms-"):
             rows = rows_of_volume(self.opened.table(name))
             counts[list(rows)] = list(rows.values())
         return counts
@@ -126,7 +126,7 @@ class Volumes:
     @cached_property
     def _subgrid_groups(self) -> list[tuple[int, int, str, int]]:
         """First and last volume, name of the file and number of each row group of the tables of sub-grids."""
-        spans = ((name, volumes_of_groups(self.opened.table(name))) for name in self.opened.tables("subgrids-"))
+        spans = ((name, volumes_of_groups(self.opened.table(name))) for name in self.opened.gathered("subgrids-"))
         return [(*span, name, group) for name, found in spans for group, span in enumerate(found)]
 
     def subgrid_values(self, number: int, columns: Sequence[str]) -> dict[str, npt.NDArray[Any]]:

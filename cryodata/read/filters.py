@@ -97,7 +97,7 @@ def kept_subgrids(store: Volumes, expression: Any) -> Kept:
 def _scan(store: Volumes, expression: Any, counts: npt.NDArray[np.int64], kept: Kept) -> None:
     """Look at the tables of sub-grids, in memory for one row group."""
     seen, ids = np.zeros(len(counts), dtype=np.int64), store.entries.select(list(SUBGRID_IDS))
-    for name in store.opened.tables("subgrids-"):
+    for name in store.opened.gathered("subgrids-"):
         for group in iterate_subgrids(store.opened.table(name)):
             number = group["volume"].to_numpy()
             if not len(number):
