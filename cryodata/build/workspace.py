@@ -57,8 +57,9 @@ def _owned(folder: Path, prefix: str) -> Iterator[Path]:
     path = folder / FOLDER / f"{prefix}{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     _make(path)
     try:
-        with open(path / LOCK, "w", encoding="ascii") as lock:
+        with open(path / f"{LOCK}.new", "w", encoding="ascii") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            os.rename(lock.name, path / LOCK)  # locked by the time that somebody can look whether it is
             try:
                 yield path
             finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,3 +80,20 @@ def test_a_killed_owners_folder_is_stale_and_a_living_ones_is_not(tmp_path: Path
 
         assert list((tmp_path / FOLDER).iterdir()) == [mine]
     assert not (tmp_path / FOLDER).exists()
+
+
+def test_a_folder_is_not_stale_while_its_owner_is_about_to_lock_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else looks for stale ones at the worst moment: all is made, and nothing locked yet."""
+    flock, removed = fcntl.flock, list[int]()
+
+    def late(file: Any, how: int) -> None:
+        if how == fcntl.LOCK_EX:
+            removed.append(remove_stale(tmp_path))
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with temporary_folder(tmp_path) as mine:
+        assert removed == [0]
+        assert mine.is_dir()
