@@ -337,7 +337,7 @@ def test_a_density_that_was_stored_in_another_type_differs_by_its_rounding_alone
 
     (entry,) = found.entries
     assert entry.density is not None
-    assert 0 < entry.density.largest <= entry.tolerance == 2**-12
+    assert 0 < entry.density.largest <= entry.tolerance == 2**-11
     assert entry.same
 
 
