@@ -31,7 +31,7 @@ def voxel_difference(console: Console, one: DatasetVersion, other: DatasetVersio
             rows[f"only in {title}"] = ", ".join(ids[:MAX_ROWS]) + more
     rounded = [entry.density.largest for entry in found.entries if entry.tolerance and entry.density is not None]
     if rounded:
-        rows["stored in two types"] = f"densities up to {max(rounded):.2g} apart; float16 rounds by 4.9e-4 at most"
+        rows["stored in two ways"] = f"densities up to {max(rounded):.2g} apart; float16 rounds by 4.9e-4 at most"
     if found.labels_apart:
         rows["labels of one only"] = ", ".join(found.labels_apart)
     console.pairs(rows)

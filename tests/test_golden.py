@@ -22,6 +22,7 @@ from cryodata import load_dataset
 from cryodata.build.dataset import Request, build
 from cryodata.build.export import export_version
 from cryodata.build.verify import verify_version
+from cryodata.build.voxel_differences import compare_voxels
 from cryodata.cli import app
 from cryodata.formats.versions import open_version
 from cryodata.formats.volumes import folder_files
@@ -60,6 +61,15 @@ def test_a_golden_dataset_gives_the_examples_that_it_gave(root: Path) -> None:
     totals = [sum(int(item[name].astype(np.int64).sum()) for item in examples) for name in LABELS[: len(labels)]]
     assert tuple(totals) == labels
     assert round(float(sum(item["density"].sum(dtype=np.float64) for item in examples)), 2) == density
+
+
+@pytest.mark.parametrize(("before", "root"), [(GOLDEN, STEPS), (REFINED, REFINED_STEPS)], ids=lambda root: root.name)
+def test_the_steps_of_density_are_all_that_differs_from_before(before: Path, root: Path) -> None:
+    found = compare_voxels(*(open_version(one, "simulated") for one in (before, root)), lambda done, total: None)
+
+    largest = [entry.density.largest for entry in found.entries if entry.density is not None]
+    assert (len(largest), max(largest)) == (2, pytest.approx(2**-11, rel=1e-2))
+    assert found.same
 
 
 @EACH

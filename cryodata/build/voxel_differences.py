@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cryodata.build.decoded import Decoder, memory_of
 from cryodata.build.export.pieces import threads_for
@@ -50,7 +51,7 @@ class EntryLikeness:
     "of the labels that both have"
 
     tolerance: float
-    "difference of densities that storage explains: 0 where both are stored in one type"
+    "difference of densities that storage explains: 0 where both are stored in one type, and in the same steps of it"
 
     @property
     def same(self) -> bool:
@@ -108,7 +109,7 @@ def compare_voxels(
 
 def _compare(one: Decoder, other: Decoder, row: Mapping[str, Any], another: Mapping[str, Any]) -> EntryLikeness:
     here, there = one.density(row), other.density(another)
-    tolerance = 0.0 if here.data.dtype == there.data.dtype else ROUNDED
+    tolerance = 0.0 if _stored(here) == _stored(there) else ROUNDED
     offset, told = _offset(here, there)
     shared = overlap(here.shape_zyx, there.shape_zyx, offset) if offset is not None else None
     if offset is None or shared is None:
@@ -121,6 +122,16 @@ def _compare(one: Decoder, other: Decoder, row: Mapping[str, Any], another: Mapp
         if name in voxels[1]
     )
     return EntryLikeness(row["entry_id"], told, density, labels, tolerance)
+
+
+def _stored(density: Volume) -> tuple[Any, bool]:
+    """Its type, and whether it is float16 in steps of STEP: there are versions that have all steps of that type."""
+    half = density.data.dtype == np.float16
+    return density.data.dtype, half and all(_in_steps(plane.astype(np.float32) / STEP) for plane in density.data)
+
+
+def _in_steps(values: npt.NDArray[np.float32]) -> bool:
+    return np.array_equal(values, np.rint(values))
 
 
 def _offset(here: Volume, there: Volume) -> tuple[tuple[int, int, int] | None, str]:
