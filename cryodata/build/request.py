@@ -135,8 +135,8 @@ def _version(job: Job, builder: Builder, request: Request) -> str:
     changed = _changed_settings(open_version(request.root, folder.name, version).manifest, job, builder)
     if changed and request.version is None:
         raise UsageError(
-            f"dataset '{folder.name}' has the versions {', '.join(versions)}; say which one to build, such as "
-            f"--version {next_version(versions)}"
+            f"dataset '{folder.name}' has the versions {', '.join(versions)}, and {version} was made with other "
+            f"settings: {'; '.join(changed)}; say which one to build, such as --version {next_version(versions)}"
         )
     if changed:
         raise UsageError(

@@ -45,7 +45,10 @@ def source_folder(simulated: Report, folder: Path, rows: list[str], header: str 
 def test_the_first_version_is_0_1_0_and_the_next_must_be_named(tmp_path: Path) -> None:
     assert simulate(tmp_path).manifest.version == "0.1.0"
 
-    message = r"^dataset 'simulated' has the versions 0\.1\.0; say which one to build, such as --version 0\.2\.0$"
+    message = (
+        r"^dataset 'simulated' has the versions 0\.1\.0, and 0\.1\.0 was made with other settings: maps was 2, is 3; "
+        r"say which one to build, such as --version 0\.2\.0$"
+    )
     with pytest.raises(UsageError, match=message):
         simulate(tmp_path, "maps=3")
 
