@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from cryodata.build.decoded import Decoder, memory_of
 from cryodata.build.export.pieces import threads_for
@@ -27,7 +26,7 @@ from cryodata.prepare.likeness import (
     label_likeness,
     overlap,
 )
-from cryodata.prepare.narrow import STEP
+from cryodata.prepare.narrow import STEP, in_steps
 
 ROUNDED = STEP / 2
 "largest difference between a density in [0, 1] and what is stored of it as float16"
@@ -126,12 +125,7 @@ def _compare(one: Decoder, other: Decoder, row: Mapping[str, Any], another: Mapp
 
 def _stored(density: Volume) -> tuple[Any, bool]:
     """Its type, and whether it is float16 in steps of STEP: there are versions that have all steps of that type."""
-    half = density.data.dtype == np.float16
-    return density.data.dtype, half and all(_in_steps(plane.astype(np.float32) / STEP) for plane in density.data)
-
-
-def _in_steps(values: npt.NDArray[np.float32]) -> bool:
-    return np.array_equal(values, np.rint(values))
+    return density.data.dtype, density.data.dtype == np.float16 and in_steps(density.data, STEP)
 
 
 def _offset(here: Volume, there: Volume) -> tuple[tuple[int, int, int] | None, str]:

@@ -27,7 +27,7 @@ from cryodata.errors import RejectedError
 from cryodata.formats.tables import points_table, subgrids_table
 from cryodata.formats.volumes import CODEC, folder_files, write_volume
 from cryodata.prepare.labels import LOST, OUTSIDE, WRITTEN, class_values
-from cryodata.prepare.narrow import narrowed, step_of
+from cryodata.prepare.narrow import in_steps, narrowed, step_of
 from cryodata.prepare.statistics import subgrid_statistics
 from cryodata.prepare.validate import check_sample, density_faults
 
@@ -164,12 +164,14 @@ def _guarded(call: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _as_stored(sample: Sample, schema: Schema, dtype: str) -> Sample:
-    """The sample with its density in the type in which it is stored. ValueError where that can't hold its values."""
-    if sample.density.data.dtype == dtype:
-        return sample
+    """The sample with its density in the type, and the steps, in which it is stored. ValueError where that can't hold
+    its values."""
     kind = np.dtype(dtype)
+    step = step_of(schema.density, kind)
+    if sample.density.data.dtype == kind and (not step or in_steps(sample.density.data, step)):
+        return sample
     with np.errstate(over="ignore"):
-        stored = narrowed(sample.density.data, kind, step_of(schema.density, kind))
+        stored = narrowed(sample.density.data, kind, step)
     faults = list(density_faults(stored, schema))
     if faults:
         raise ValueError(f"as {dtype} its {faults[0]}; a builder whose values need it stores float32")

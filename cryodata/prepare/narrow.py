@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,21 @@ def step_of(density: ArraySpec, dtype: np.dtype[Any]) -> float:
     """What the values of a density are multiples of where they are stored as that type; 0: whatever the type has."""
     normalised = (density.minimum, density.maximum) == (0.0, 1.0)
     return STEP if normalised and dtype == np.float16 else 0.0
+
+
+def in_steps(data: npt.NDArray[np.float16], step: float) -> bool:
+    """Whether all values of a float16 density (nz, ny, nx) are multiples of a step."""
+    known = _multiples(step)
+    return all(bool(np.take(known, plane.view(np.uint16)).all()) for plane in data)
+
+
+@cache
+def _multiples(step: float) -> npt.NDArray[np.bool_]:
+    """Which float16 are multiples of a step, by their bits: arithmetic of that type is slow."""
+    with np.errstate(invalid="ignore"):  # of those that are no numbers
+        every = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
+        known: npt.NDArray[np.bool_] = np.rint(every / np.float32(step)) * np.float32(step) == every
+    return known
 
 
 def narrowed(

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from cryodata import load_dataset
+from cryodata.build.builder import find_builder
 from cryodata.build.dataset import Report, build
 from cryodata.build.request import Request
+from cryodata.build.run import Crew
 from cryodata.build.verify import verify_version
 from cryodata.errors import SourceError, UsageError
 from cryodata.formats.tables import read_table
@@ -139,6 +141,33 @@ def test_a_new_version_shares_the_volumes_of_the_old_one(tmp_path: Path) -> None
     assert before.items() <= after.items()
     assert second.manifest.parent == "0.1.0"
     assert json.loads((second.folder / "latest.json").read_bytes()) == {"version": "0.2.0"}
+
+
+@pytest.mark.parametrize("kind", ["float32", "float16"])
+def test_whatever_type_a_builder_gives_its_density_is_stored_in_steps_and_the_builder_keeps_its_own(
+    tmp_path: Path, kind: str
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from dataclasses import replace\n"
+        "from cryodata_builders.simulated import Simulated\n"
+        "class Mine(Simulated):\n"
+        "    name = 'mine'\n"
+        "    def make(self, entry, recipe, parameters):\n"
+        "        sample = super().make(entry, recipe, {**parameters, 'density': 'float32'})\n"
+        f"        self.given = sample.density.data.astype('{kind}')\n"
+        "        self.kept = self.given.copy()\n"
+        "        return replace(sample, density=replace(sample.density, data=self.given))\n"
+        "BUILDER = Mine()\n",
+        encoding="utf-8",
+    )
+    name = str(tmp_path / "mine.py")
+    build(Request(name, tmp_path, name="mine", settings=("maps=1", "residues=16", "voxel_size=2"), crew=Crew(0)))
+
+    mine: Any = find_builder(name)
+    stored = load_dataset("mine", "volumes", split="train", root=tmp_path)[0]["density"]
+    assert np.array_equal(mine.given, mine.kept)
+    assert np.array_equal(stored, np.rint(mine.kept.astype(np.float32) * 1024) / 1024)
+    assert not np.array_equal(stored, mine.kept)
 
 
 def test_a_parameter_that_changes_bytes_makes_new_volumes_and_one_that_selects_does_not(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cryodata.core.schema import ArraySpec
-from cryodata.prepare.narrow import STEP, narrowed, step_of
+from cryodata.prepare.narrow import STEP, in_steps, narrowed, step_of
 
 HALF = np.dtype(np.float16)
 
@@ -44,6 +44,15 @@ def test_a_normalised_density_is_stored_in_even_steps_within_half_of_one() -> No
     assert not np.signbit(stored).any()
     assert np.array_equal(narrowed(values, HALF, STEP).view(np.uint16), stored.view(np.uint16))
     assert np.array_equal(values, kept)
+
+
+def test_of_all_float16_from_0_to_1_the_1025_multiples_are_in_steps() -> None:
+    values = np.arange(np.float16(1).view(np.uint16) + 1, dtype=np.uint16).view(np.float16)
+
+    found = [value for value in values if in_steps(value.reshape(1, 1, 1), STEP)]
+
+    assert np.array_equal(found, np.arange(1025) * STEP)
+    assert not in_steps(np.array([[[0.5, 0.5], [0.5, 0.5 + 2**-11]]], dtype=np.float16), STEP)
 
 
 @pytest.mark.parametrize(
