@@ -65,6 +65,23 @@ class FileServer:
         """Let the next requests of a path go wrong, each in its way."""
         self.faults[path] = deque(faults)
 
+    def slow(self, part: str) -> list[int]:
+        """Answer late what has this in its path. Returns the most of those that were under way at once, so far."""
+        under_way, most, answer, lock = [0], [0], self.answer, threading.Lock()
+
+        def late(request: BaseHTTPRequestHandler, with_body: bool) -> None:
+            counts = part in request.path
+            with lock:
+                under_way[0] += counts
+                most[0] = max(most[0], under_way[0])
+            time.sleep(0.4 if counts else 0)
+            answer(request, with_body)
+            with lock:
+                under_way[0] -= counts
+
+        self.answer = late  # type: ignore[method-assign]
+        return most
+
     def answer(self, request: BaseHTTPRequestHandler, with_body: bool) -> None:
         """One answer."""
         path = unquote(request.path).lstrip("/")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -31,22 +28,9 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FileServer:
     return FileServer(tmp_path / "served")
 
 
-def test_files_of_one_table_are_fetched_at_the_same_time_and_once(
-    served: FileServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    under_way, most, answer, lock = [0], [0], served.answer, threading.Lock()
+def test_files_of_one_table_are_fetched_at_the_same_time_and_once(served: FileServer) -> None:
+    most = served.slow("/atoms-")
 
-    def slowly(request: Any, with_body: bool) -> None:
-        counts = "/atoms-" in request.path
-        with lock:
-            under_way[0] += counts
-            most[0] = max(most[0], under_way[0])
-        time.sleep(0.4 if counts else 0)
-        answer(request, with_body)
-        with lock:
-            under_way[0] -= counts
-
-    monkeypatch.setattr(served, "answer", slowly)
     with served:
         atoms = load_dataset("simulated", "atoms", split="train", root=served.url)
 

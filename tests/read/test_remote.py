@@ -8,8 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -168,21 +166,10 @@ def test_each_object_is_fetched_once_and_none_that_is_not_of_the_version(served:
     assert served.requests[len(first) :] == LATEST  # a new look at what the latest version is, and nothing else
 
 
-def test_the_maps_of_a_block_are_fetched_at_the_same_time(served: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_maps_of_a_block_are_fetched_at_the_same_time(served: FileServer) -> None:
     """More at a time than threads decode: what is waited for is the slowest answer, not their sum."""
-    under_way, most, answer, lock = [0], [0], served.answer, threading.Lock()
+    most = served.slow("/density/c/")
 
-    def slowly(request: Any, with_body: bool) -> None:
-        counts = "/density/c/" in request.path
-        with lock:
-            under_way[0] += counts
-            most[0] = max(most[0], under_way[0])
-        time.sleep(0.4 if counts else 0)
-        answer(request, with_body)
-        with lock:
-            under_way[0] -= counts
-
-    monkeypatch.setattr(served, "answer", slowly)
     batches(root=served.url, streams=1, pool_volumes=3)
 
     assert most[0] == 3 > cores.DECODE_THREADS
