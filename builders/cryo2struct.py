@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from cryodata.build.archive import FILTERS, read_address, read_archive
+from cryodata.build.builder import DENSITY
 from cryodata.build.catalog import read_source_folder
 from cryodata.build.fetch import fetched
 from cryodata.build.maps import checked_fit, checked_moments, read_map
 from cryodata.build.models import assembly_facts, atoms_of, completed, fitted_models, judged_assemblies
 from cryodata.core.entry import Entry, Sample
 from cryodata.core.parameters import Parameter, count, number, number_or_none, one_of, several_of, yes_or_no
-from cryodata.core.schema import FactSpec, Schema
+from cryodata.core.schema import DENSITIES, FactSpec, Schema
 from cryodata.core.volume import Volume
 from cryodata.errors import RejectedError
 from cryodata.formats.tables import reserved_columns
@@ -31,7 +32,7 @@ from cryodata.prepare.assessment import SETTINGS, Claims, assess, ignoring
 from cryodata.prepare.labels import label_volume, place_points
 from cryodata.prepare.merge import choose_models
 from cryodata.prepare.molecule import named_points
-from cryodata.prepare.narrow import narrowed, step_of
+from cryodata.prepare.narrow import narrowed
 from cryodata.prepare.normalize import pieces
 from cryodata.prepare.quality import GOOD_FIT, fit, share_outside
 from cryodata.prepare.recipes import RECIPES
@@ -78,7 +79,7 @@ class Cryo2Struct:
     }
     parameters: Sequence[Parameter] = (
         Parameter("max_resolution", 4.0, number_or_none, False, "A; none takes maps of any and of unknown resolution"),
-        Parameter("density", "float16", one_of("float16", "float32"), True, "float16: steps of 1/1024; float32: exact"),
+        DENSITY,
         Parameter("label_volumes", True, yes_or_no, True, "store label volumes for viewers besides the label points"),
         Parameter("labels", "default", several_of(*LABELS), True, "arrays of labels: default, all, or some names"),
         Parameter("secondary", "records", one_of("records", "computed"), True, "records: computed only where none are"),
@@ -167,8 +168,8 @@ class Cryo2Struct:
             **measured,
         }
         labels = {array.name: label_volume(array, points, resampled.shape_zyx) for array in schema.labels}
-        dtype = np.dtype(parameters["density"])
-        stored = narrowed(density, dtype, step_of(schema.density, dtype), overwrite=True)
+        dtype = np.dtype(DENSITIES[parameters["density"]])
+        stored = narrowed(density, dtype, schema.density.step_as(dtype), overwrite=True)
         return Sample(replace(resampled, data=stored), labels, points, sequences, facts)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cryodata.build.builder import DENSITY
 from cryodata.build.folders import LABELS, read_published_folder
 from cryodata.core.entry import Entry, LabelPoints, Sample, Source
 from cryodata.core.model import ChainSequence
@@ -52,7 +53,7 @@ class Published:
     name = "published"
     recipes: Mapping[str, int] = {"as-is": 2}
     parameters: Sequence[Parameter] = (
-        Parameter("density", "float16", one_of("float16", "float32"), True, "float16: steps of 1/1024; float32: exact"),
+        DENSITY,
         Parameter("label_volumes", True, yes_or_no, True, "store label volumes for viewers besides the label points"),
         Parameter("label_rule", "floor", one_of("floor", "nearest"), True, "rule by which the labels were placed"),
         Parameter("max_voxels", 2**30, count, True, "largest volume"),

@@ -1,11 +1,11 @@
-"""Tiny datasets of format 1 are kept: they must always be read, and their source must give their bytes again.
+"""Tiny datasets of every format are kept: they must always be read, and their source must give their bytes again.
 
 `format-1` is of the first days, when the atoms table held the labelled atoms alone; `format-1-refined` holds all of the
 molecule, by the recipe `refined`, from the same source. Both have density in all steps of float16, by zstd; `-steps`
-are the same in steps of 1/1024, by lz4. If the last test fails, a recipe makes other bytes than it did: raise its
-revision and keep new golden datasets beside the old ones, made by
+are the same in steps of 1/1024, by lz4hc; `format-2` are these as numbers of steps, by lz4. If the last test fails, a
+recipe makes other bytes than it did: raise its revision and keep new golden datasets beside the old ones, made by
 
-    cryodata build simulated --root tests/data/format-2 --set maps=2 --set residues=16 --set voxel_size=2 --set noise=0
+    cryodata build simulated --root tests/data/format-3 --set maps=2 --set residues=16 --set voxel_size=2 --set noise=0
 
 (and `--recipe refined --set labels=atom,amino,secondary,sidechain`), without sources, receipts and provenance.
 """
@@ -30,6 +30,7 @@ from cryodata.formats.volumes import folder_files
 DATA = Path(__file__).parent / "data"
 GOLDEN, REFINED = DATA / "format-1", DATA / "format-1-refined"
 STEPS, REFINED_STEPS = DATA / "format-1-steps", DATA / "format-1-refined-steps"
+COUNTED, REFINED_COUNTED = DATA / "format-2", DATA / "format-2-refined"
 
 LABELS = ("atom", "amino", "secondary", "sidechain")
 
@@ -38,11 +39,13 @@ EXPECTED = {
     REFINED: ((804, 1236, 142, 4578), 4878.88),
     STEPS: ((904, 1252, 146), 11198.13),
     REFINED_STEPS: ((804, 1236, 142, 4578), 4878.61),
+    COUNTED: ((904, 1252, 146), 11198.13),
+    REFINED_COUNTED: ((804, 1236, 142, 4578), 4878.61),
 }
 "sums of the labels and of the density over 96 examples of the training split, as they were released"
 
 EACH = pytest.mark.parametrize("root", list(EXPECTED), ids=lambda root: root.name)
-OF_TODAY = pytest.mark.parametrize("root", [STEPS, REFINED_STEPS], ids=lambda root: root.name)
+OF_TODAY = pytest.mark.parametrize("root", [COUNTED, REFINED_COUNTED], ids=lambda root: root.name)
 
 
 @EACH
@@ -70,6 +73,14 @@ def test_the_steps_of_density_are_all_that_differs_from_before(before: Path, roo
     largest = [entry.density.largest for entry in found.entries if entry.density is not None]
     assert (len(largest), max(largest)) == (2, pytest.approx(2**-11, rel=1e-2))
     assert found.same
+
+
+@pytest.mark.parametrize(("before", "root"), [(STEPS, COUNTED), (REFINED_STEPS, REFINED_COUNTED)])
+def test_a_density_is_the_same_as_numbers_of_steps(before: Path, root: Path) -> None:
+    one, other = (load_dataset("simulated", "volumes", split="train", root=path) for path in (before, root))
+
+    assert len(one) == len(other) == 2
+    assert all(np.array_equal(a["density"], b["density"]) for a, b in zip(one, other, strict=True))
 
 
 @EACH

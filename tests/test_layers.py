@@ -53,6 +53,7 @@ HOMES = {
         "baseline/chains/scan.py",
         "baseline/chains/windows.py",
         "compiled/moves.py",
+        "formats/steps_kernels.py",
         "prepare/around_kernels.py",
         "prepare/qscore_kernels.py",
         "prepare/volume_kernels.py",
@@ -84,7 +85,12 @@ HOMES = {
     "parasail": {"prepare/alignment.py"},
     "monai": {"baseline/network.py"},
     "safetensors": {"baseline/learning/runs.py"},
-    "llvmlite": {"compiled/__init__.py", "compiled/moves.py", "prepare/volume_kernels.py"},
+    "llvmlite": {
+        "compiled/__init__.py",
+        "compiled/moves.py",
+        "formats/steps_kernels.py",
+        "prepare/volume_kernels.py",
+    },
     "matplotlib": {
         "baseline/learning/journal.py",
         "baseline/scoring/plot.py",

@@ -23,13 +23,14 @@ from numcodecs import Blosc, Zstd
 
 from benchmarks.record import record
 from cryodata.build.catalog import read_source_folder
+from cryodata.core.schema import STEP
 from cryodata.core.subgrids import cut_box
 from cryodata.errors import RejectedError
 from cryodata.formats.codecs import CODECS as LIBRARY
 from cryodata.formats.codecs import Codec
 from cryodata.formats.mrc import read_volume
 from cryodata.formats.mrc_header import read_header
-from cryodata.prepare.narrow import STEP, narrowed
+from cryodata.prepare.narrow import narrowed
 from cryodata.prepare.normalize import normalize_published
 from cryodata.prepare.resample import resample
 

@@ -21,12 +21,13 @@ from cryodata.baseline.learning.runs import RunCard, load_network, read_sequence
 from cryodata.baseline.learning.windows import Predictor, Windows, predict_tiles, windows_of
 from cryodata.baseline.predictions import FORMAT, PREDICTION, PROBABILITIES, Prediction, open_prediction
 from cryodata.core.rotations import ROTATIONS
+from cryodata.core.schema import STEP
 from cryodata.core.volume import Volume
 from cryodata.errors import RejectedError, UsageError
 from cryodata.formats.mrc import read_volume, write_map
 from cryodata.formats.mrc_header import read_header
 from cryodata.formats.volumes import ChannelSpec, create_channels
-from cryodata.prepare.narrow import STEP, narrowed
+from cryodata.prepare.narrow import narrowed
 from cryodata.prepare.recipes import RECIPES
 from cryodata.prepare.resample import resampled_shape
 

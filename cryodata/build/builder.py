@@ -14,12 +14,22 @@ from typing import Any, Protocol, runtime_checkable
 
 from cryodata.core.entry import Entry, Sample
 from cryodata.core.parameters import Parameter, count, number, one_of, text
-from cryodata.core.schema import Schema
+from cryodata.core.schema import DENSITIES, Schema
 from cryodata.errors import UsageError
 from cryodata.formats.codecs import CODECS
 from cryodata.formats.volumes import CODEC
 
 PACKAGE = "cryodata_builders"
+
+DENSITY = Parameter(
+    "density",
+    "uint16",
+    one_of(*DENSITIES),
+    True,
+    "uint16: in steps of 1/1024, with a scale factor; float16: the same values, without one; float32: exact",
+)
+"""for a builder to declare, and what holds for those that do not. Density that does not lie from 0 to 1 is float16 with
+all of its steps by both of the first. Measured in benchmarks/formats."""
 
 STORAGE = (
     Parameter(

@@ -16,7 +16,7 @@ from cryodata.build.run import Crew
 from cryodata.build.selection import admit, check_listed, recognised, select
 from cryodata.build.workspace import remove_stale
 from cryodata.core.entry import Entry, Rejection
-from cryodata.core.layout import DATASET_NAME, version_key
+from cryodata.core.layout import DATASET_NAME, FORMAT_VERSION, version_key
 from cryodata.core.parameters import resolve
 from cryodata.core.splits import fixed_splits
 from cryodata.errors import UsageError
@@ -149,8 +149,10 @@ def _version(job: Job, builder: Builder, request: Request) -> str:
 def _changed_settings(made: Manifest, job: Job, builder: Builder) -> list[str]:
     """How a version that is there was made otherwise, in words."""
     recorded = without_parent(job.parameters)
-    now = {"builder": builder.name, "recipe": job.recipe, "revision": builder.recipes[job.recipe], **recorded}
-    then = {"builder": made.builder, "recipe": made.recipe, "revision": made.revision, **made.parameters}
+    revision = builder.recipes[job.recipe]
+    now = {"builder": builder.name, "recipe": job.recipe, "revision": revision, "format": FORMAT_VERSION, **recorded}
+    then = {"builder": made.builder, "recipe": made.recipe, "revision": made.revision, "format": made.format}
+    then |= made.parameters
     return [
         f"{key} was {then.get(key, 'no setting')}, is {now.get(key, 'no setting')}"
         for key in sorted(now | then)

@@ -15,7 +15,7 @@ from cryodata.build.decoded import Decoder, memory_of
 from cryodata.build.export.pieces import threads_for
 from cryodata.build.published import in_parallel
 from cryodata.build.subset import ROW, Subset, chosen_entries
-from cryodata.core.schema import ArraySpec
+from cryodata.core.schema import STEP, ArraySpec
 from cryodata.core.volume import Volume
 from cryodata.formats.versions import DatasetVersion
 from cryodata.prepare.likeness import (
@@ -26,7 +26,7 @@ from cryodata.prepare.likeness import (
     label_likeness,
     overlap,
 )
-from cryodata.prepare.narrow import STEP, in_steps
+from cryodata.prepare.narrow import in_steps
 
 ROUNDED = STEP / 2
 "largest difference between a density in [0, 1] and what is stored of it as float16"

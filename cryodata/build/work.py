@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from cryodata.build.admission import memory_needed
-from cryodata.build.builder import find_builder
+from cryodata.build.builder import DENSITY, find_builder
 from cryodata.build.fetch import discard_maps, recalled
 from cryodata.build.identify import Job, covered_by, digest_of, identify
 from cryodata.build.place import place_folder
@@ -21,18 +21,15 @@ from cryodata.build.receipts import Receipt, read_failure, read_receipt, write_r
 from cryodata.build.workspace import temporary_folder
 from cryodata.core.entry import Entry, Sample
 from cryodata.core.layout import tree_digest, volume_path
-from cryodata.core.schema import Schema
+from cryodata.core.schema import DENSITIES, Schema
 from cryodata.core.subgrids import SubgridGrid
 from cryodata.errors import RejectedError
 from cryodata.formats.tables import points_table, subgrids_table
 from cryodata.formats.volumes import CODEC, folder_files, write_volume
 from cryodata.prepare.labels import LOST, OUTSIDE, WRITTEN, class_values
-from cryodata.prepare.narrow import in_steps, narrowed, step_of
+from cryodata.prepare.narrow import in_steps, narrowed
 from cryodata.prepare.statistics import subgrid_statistics
 from cryodata.prepare.validate import check_sample, density_faults
-
-DTYPE = "float16"
-"how density is stored where a builder has no setting `density`; measured in benchmarks/formats"
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 "a disk without space ends the build; the same command goes on when there is some"
@@ -106,7 +103,7 @@ def _work_on(entry: Entry, job: Job) -> Outcome:
             raise covered  # in a part of a file, or a file, that the builder did not need
         schema = builder.schema(job.recipe, job.parameters)
         _guarded(check_sample, sample, schema)
-        sample = _guarded(_as_stored, sample, schema, job.parameters.get("density", DTYPE))
+        sample = _guarded(_as_stored, sample, schema, job.parameters.get("density", DENSITY.default))
     except RejectedError as error:
         if digest:
             with temporary_folder(folder) as temporary:
@@ -163,18 +160,18 @@ def _guarded(call: Callable[..., Any], *arguments: Any) -> Any:
         raise _TransientError("crashed", f"the builder failed on it ({found})") from error
 
 
-def _as_stored(sample: Sample, schema: Schema, dtype: str) -> Sample:
-    """The sample with its density in the type, and the steps, in which it is stored. ValueError where that can't hold
-    its values."""
-    kind = np.dtype(dtype)
-    step = step_of(schema.density, kind)
+def _as_stored(sample: Sample, schema: Schema, density: str) -> Sample:
+    """The sample with its density in the type, and the steps, as which it is read when it is stored as `density` says,
+    one of DENSITIES. ValueError where that can't hold its values."""
+    kind = np.dtype(DENSITIES[density])
+    step = schema.density.step_as(kind)
     if sample.density.data.dtype == kind and (not step or in_steps(sample.density.data, step)):
         return sample
     with np.errstate(over="ignore"):
         stored = narrowed(sample.density.data, kind, step)
     faults = list(density_faults(stored, schema))
     if faults:
-        raise ValueError(f"as {dtype} its {faults[0]}; a builder whose values need it stores float32")
+        raise ValueError(f"as {kind} its {faults[0]}; a builder whose values need it stores float32")
     return replace(sample, density=replace(sample.density, data=stored))
 
 
@@ -189,7 +186,9 @@ def _store(
 ) -> Receipt:
     folder, stored = Path(job.folder), sample.density
     labels = sample.labels if job.parameters.get("label_volumes", True) else {}
-    write_volume(temporary / "volume", stored, labels, schema, covered, job.parameters.get("codec", CODEC))
+    density, codec = job.parameters.get("density", DENSITY.default), job.parameters.get("codec", CODEC)
+    counted = density == "uint16" and schema.density.step_as(stored.data.dtype) > 0
+    write_volume(temporary / "volume", stored, labels, schema, covered, codec, counted)
     files = folder_files(temporary / "volume")
     name = tree_digest(files)
     place_folder(temporary / "volume", folder / volume_path(entry.entry_id, name), temporary)

@@ -11,7 +11,10 @@ from typing import Any
 
 from cryodata.errors import DatasetError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"of what is written; 2: density from 0 to 1 may be stored as numbers of steps, with a scale factor"
+
+READABLE_FORMATS = (1, 2)
 
 NAME_DIGITS = 12
 "hexadecimal digits of a content hash that name a folder"

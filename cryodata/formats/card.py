@@ -8,7 +8,6 @@ from importlib import resources
 from string import Template
 from typing import Any
 
-from cryodata.core.layout import FORMAT_VERSION
 from cryodata.core.leakage import LEVELS, Leakage
 from cryodata.core.schema import ArraySpec
 from cryodata.formats.citation import PACKAGE, UNKNOWN, bibtex, origin_of
@@ -62,7 +61,7 @@ def render_card(manifest: Manifest, summary: Summary, changes: Changes | None, f
         builder=manifest.builder,
         recipe=manifest.recipe,
         revision=manifest.revision,
-        format=FORMAT_VERSION,
+        format=manifest.format,
         parent=manifest.parent or "none",
         box=manifest.box,
         core=manifest.core,

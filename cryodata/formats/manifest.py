@@ -10,6 +10,7 @@ from typing import Any
 
 from cryodata.core.layout import (
     FORMAT_VERSION,
+    READABLE_FORMATS,
     canonical_json,
     is_version,
     manifest_path,
@@ -70,6 +71,8 @@ class Manifest:
 
     files: Mapping[str, TableFile]
     license: str
+    format: int = FORMAT_VERSION
+    "of its volumes and tables, one of READABLE_FORMATS"
 
     def to_bytes(self) -> bytes:
         """Canonical JSON, one line, with a checksum of all else: the manifest is what hashes everything, and nothing
@@ -77,19 +80,19 @@ class Manifest:
         value = {name: getattr(self, name) for name in self.__slots__ if name not in ("schema", "files")}
         value["schema"] = self.schema.to_json()
         value["files"] = {name: asdict(file) for name, file in self.files.items()}
-        return sealed({**value, "format": FORMAT_VERSION})
+        return sealed(value)
 
     @classmethod
     def from_bytes(cls, raw: bytes, where: str) -> Manifest:
         """The inverse of `to_bytes`. Raises DatasetError for anything that is no manifest of this format."""
         try:
             value = parse_json(raw)
-            if value["format"] != FORMAT_VERSION:
-                raise ValueError(f"format {value['format']}; this cryodata reads format {FORMAT_VERSION}")
+            if type(value["format"]) is not int or value["format"] not in READABLE_FORMATS:
+                known = " and ".join(map(str, READABLE_FORMATS))
+                raise ValueError(f"format {value['format']}; this cryodata reads {known}")
             said = value.pop(CHECKSUM, None)  # the first datasets have none
             if said not in (None, _checksum(value)):
                 raise ValueError(f"its checksum is {_checksum(value)}; it says {str(said)[:80]}")
-            del value["format"]
             value["schema"] = Schema.from_json(value["schema"])
             value["files"] = {safe_relative(name): TableFile(**file) for name, file in value["files"].items()}
             value["schemes"] = {scheme: tuple(names) for scheme, names in value["schemes"].items()}

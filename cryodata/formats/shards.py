@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import google_crc32c
 import numpy as np
 import numpy.typing as npt
 
+from cryodata.formats import steps
 from cryodata.formats.codecs import CODECS
 
 EMPTY = 2**64 - 1
@@ -23,18 +25,23 @@ CRC_BYTES = 4
 "of crc32c, behind each chunk and the index"
 
 
-def write_shards(folder: Path, data: npt.NDArray[np.generic], chunk: int, shard: Sequence[int], codec: str) -> None:
+def write_shards(
+    folder: Path, data: npt.NDArray[Any], chunk: int, shard: Sequence[int], codec: str, counted: bool = False
+) -> None:
     """Write an array (nz, ny, nx) as shard files below a folder, which holds its metadata.
 
     chunk: voxels a side of a chunk; shard: voxels of a shard along z, y, x, multiples of it; codec: a name of `CODECS`.
-    Chunks at the edge are filled up with 0; a shard of zeros alone is not written.
+    counted: of float16, the numbers of steps are written; ValueError if a value is no multiple of it. Chunks at the
+    edge are filled up with 0; a shard of zeros alone is not written.
     """
     for place in np.ndindex(*(-(-n // s) for n, s in zip(data.shape, shard, strict=True))):
         part = data[tuple(slice(i * s, (i + 1) * s) for i, s in zip(place, shard, strict=True))]
-        _write_shard(folder / "c" / "/".join(map(str, place)), part, chunk, [s // chunk for s in shard], codec)
+        _write_shard(folder / "c" / "/".join(map(str, place)), part, chunk, [s // chunk for s in shard], codec, counted)
 
 
-def _write_shard(path: Path, data: npt.NDArray[np.generic], chunk: int, counts: Sequence[int], codec: str) -> None:
+def _write_shard(
+    path: Path, data: npt.NDArray[Any], chunk: int, counts: Sequence[int], codec: str, counted: bool
+) -> None:
     index = np.full((*counts, 2), EMPTY, dtype="<u8")
     encode, scratch, at = CODECS[codec].encode, np.zeros((chunk,) * 3, dtype=data.dtype.newbyteorder("<")), 0
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +53,7 @@ def _write_shard(path: Path, data: npt.NDArray[np.generic], chunk: int, counts: 
             if part.shape != scratch.shape:
                 scratch[...] = 0
             scratch[tuple(slice(0, n) for n in part.shape)] = part
-            frame = encode(scratch)
+            frame = encode(steps.count(scratch) if counted else scratch)
             file.write(frame)
             file.write(google_crc32c.value(frame).to_bytes(CRC_BYTES, "little"))
             index[place] = at, len(frame) + CRC_BYTES

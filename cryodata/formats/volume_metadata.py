@@ -12,6 +12,7 @@ import numpy as np
 
 from cryodata.core.layout import parse_json
 from cryodata.errors import DatasetError
+from cryodata.formats import steps
 from cryodata.formats.codecs import NAMES
 
 READABLE_DTYPES = ("uint8", "uint16", "float16", "float32")
@@ -25,10 +26,15 @@ class StoredArray:
     path: str
     shape_zyx: tuple[int, ...]
     dtype: np.dtype[Any]
+    "as it is read"
+
     chunk: tuple[int, ...]
     shard: tuple[int, ...]
     codec: str
     "a name of `CODECS`"
+
+    counted: bool = False
+    "float16 of which the numbers of steps are stored"
 
 
 def read_metadata(file: RawIOBase, sha256: str, where: str) -> dict[str, Any]:
@@ -67,18 +73,22 @@ def stored_array(metadata: Mapping[str, Any], path: str, shape_zyx: tuple[int, .
         inner = sharding["configuration"]
         names = [str(codec["name"]) for codec in inner["codecs"]]
         compressor = next((name for name in names if name in NAMES), "")
+        scale = dict(node.get("attributes", {})).get("scale_factor")
+        counted = scale is not None
         array = StoredArray(
             path=path,
             shape_zyx=tuple(int(n) for n in node["shape"]),
-            dtype=np.dtype(node["data_type"]).newbyteorder("<"),
+            dtype=np.dtype("<f2") if counted else np.dtype(node["data_type"]).newbyteorder("<"),
             chunk=tuple(int(n) for n in inner["chunk_shape"]),
             shard=tuple(int(n) for n in node["chunk_grid"]["configuration"]["chunk_shape"]),
             codec=NAMES.get(compressor, ""),
+            counted=counted,
         )
         found = {
             "zarr_format": node["zarr_format"],
             "node_type": node["node_type"],
             "data_type": node["data_type"] if node["data_type"] in READABLE_DTYPES else "?",
+            "scale_factor": scale,
             "chunk_grid": node["chunk_grid"]["name"],
             "separator": node["chunk_key_encoding"],
             "fill_value": float(node["fill_value"]),
@@ -93,7 +103,8 @@ def stored_array(metadata: Mapping[str, Any], path: str, shape_zyx: tuple[int, .
     expected = {
         "zarr_format": 3,
         "node_type": "array",
-        "data_type": node["data_type"],
+        "data_type": steps.DTYPE.name if counted else node["data_type"],
+        "scale_factor": steps.ATTRIBUTES["scale_factor"] if counted else None,
         "chunk_grid": "regular",
         "separator": {"name": "default", "configuration": {"separator": "/"}},
         "fill_value": 0.0,

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from cryodata.compiled import LINE, VECTOR, loops
 from cryodata.errors import DatasetError
+from cryodata.formats import steps
 from cryodata.formats.codecs import CODECS
 from cryodata.formats.shards import CRC_BYTES, EMPTY
 from cryodata.formats.volume_metadata import StoredArray, why
@@ -70,7 +71,7 @@ class Boxes:
 def read_array(
     array: StoredArray, opening: Open, where: str, out: npt.NDArray[Any] | None = None, boxes: Boxes | None = None
 ) -> npt.NDArray[Any]:
-    """Decode a whole array, shape (nz, ny, nx), in the type it is stored in.
+    """Decode a whole array, shape (nz, ny, nx), in the type as which it is read.
 
     out: where to; every voxel of it is written, whatever it held. boxes: only the chunks that these touch are decoded,
     and the others are left as they are. The crc32c of each chunk that is decoded is checked. Raises DatasetError naming
@@ -109,7 +110,8 @@ def _scratch(array: StoredArray) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8
     if memory is None or len(memory) != 2 * size + SLACK:
         memory = np.empty(2 * size + SLACK, dtype=np.uint8)
         _own.memory = memory if len(memory) <= KEPT_BYTES else None
-    return memory[:size].view(array.dtype).reshape(array.chunk), memory[size:]
+    stored = steps.DTYPE if array.counted else array.dtype
+    return memory[:size].view(stored).reshape(array.chunk), memory[size:]
 
 
 class _Pieces:
@@ -157,7 +159,7 @@ def _read_shard(
         raise ValueError(f"its index alone has {index_bytes + CRC_BYTES:,}")
     index = np.frombuffer(pieces.index(index_bytes), dtype="<u8").reshape(-1, 2)
     chosen = np.arange(len(index)) if wanted is None else np.ravel_multi_index(np.nonzero(wanted), counts)
-    decode, put = CODECS[array.codec].decode, _putter(result, scratch)
+    decode, put = CODECS[array.codec].decode, _putter(result, scratch, array.counted)
     for place, start, end, size_zyx, (offset, size) in _listed(array, shard, counts, chosen, index):
         target = tuple(map(slice, start, end))
         if offset == size == EMPTY:
@@ -193,11 +195,13 @@ def _listed(
         )
 
 
-def _putter(result: npt.NDArray[Any], chunk: npt.NDArray[Any]) -> Callable[[Part, Part], None]:
+def _putter(result: npt.NDArray[Any], chunk: npt.NDArray[Any], counted: bool) -> Callable[[Part, Part], None]:
     """What writes a part of a chunk to a place of the result. Past the caches where rows begin their lines: a volume is
     larger than they are, and to read what will be overwritten takes most of the time."""
-    row = chunk.shape[-1] * chunk.itemsize
-    compiled = _loops() if row % LINE == 0 and _in_lines(result) else None
+    past = chunk.shape[-1] * chunk.itemsize % LINE == 0 and _in_lines(result)
+    if counted:
+        return lambda place, part: steps.put(result[place], chunk[part], past)
+    compiled = _loops() if past else None
     if compiled is None:
 
         def put(place: Part, part: Part) -> None:

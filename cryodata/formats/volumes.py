@@ -15,6 +15,7 @@ import numpy.typing as npt
 from cryodata.core.layout import FileDigest
 from cryodata.core.schema import ArraySpec, Schema
 from cryodata.core.volume import Volume
+from cryodata.formats import steps
 from cryodata.formats.codecs import CODECS
 from cryodata.formats.shards import write_shards
 
@@ -44,12 +45,14 @@ def write_volume(
     schema: Schema,
     attributes: Mapping[str, Any],
     codec: str = CODEC,
+    counted: bool = False,
 ) -> None:
     """Write a volume into a new folder; the same arguments give the same bytes.
 
-    density: in the type in which it is stored, float16 or float32.
-    labels: volumes to store for viewers, of those that the schema names. attributes: JSON values for
-    `attrs["cryodata"]`. codec: of the density, a name of `CODECS`.
+    density: in the type as which it is read, float16 or float32. labels: volumes to store for viewers, of those that
+    the schema names. attributes: JSON values for `attrs["cryodata"]`. codec: of the density, a name of `CODECS`.
+    counted: of density as float16, numbers of steps are stored; ValueError if it has a value that is no multiple of
+    `core.schema.STEP` from 0 to 1.
     """
     spec = schema.density
     arrays = {spec.name: density.data}
@@ -63,9 +66,13 @@ def write_volume(
             arrays[array_path(array)] = labels[array.name]
     for path, data in arrays.items():
         shard = shard_shape(data.shape, data.dtype.itemsize)
-        used = codec if path == spec.name else LABEL_CODEC
-        nodes[path] = array_metadata(data.shape, data.dtype, shard, used)
-        write_shards(folder / path, data, CHUNK, shard, used)
+        if path == spec.name and counted:
+            nodes[path] = array_metadata(data.shape, steps.DTYPE, shard, codec, steps.ATTRIBUTES)
+            write_shards(folder / path, data, CHUNK, shard, codec, counted)
+        else:
+            used = codec if path == spec.name else LABEL_CODEC
+            nodes[path] = array_metadata(data.shape, data.dtype, shard, used, {})
+            write_shards(folder / path, data, CHUNK, shard, used)
     _write_metadata(folder, nodes)
 
 
@@ -100,7 +107,7 @@ def create_channels(
     density = placed.data.astype(np.float16)
     shard = shard_shape(density.shape, density.dtype.itemsize)
     (folder / "density").mkdir()
-    metadata = array_metadata(density.shape, density.dtype, shard, CODEC)
+    metadata = array_metadata(density.shape, density.dtype, shard, CODEC, {})
     (folder / "density" / "zarr.json").write_bytes(_metadata_bytes(metadata))
     write_shards(folder / "density", density, CHUNK, shard, CODEC)
     made = {}
@@ -150,7 +157,9 @@ def shard_shape(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:
     return tuple(padded)
 
 
-def array_metadata(shape: Sequence[int], dtype: np.dtype[Any], shard: Sequence[int], codec: str) -> dict[str, Any]:
+def array_metadata(
+    shape: Sequence[int], dtype: np.dtype[Any], shard: Sequence[int], codec: str, attributes: Mapping[str, Any]
+) -> dict[str, Any]:
     """What `zarr.json` says of an array (nz, ny, nx) that `write_shards` writes (zarr v3). zarr writes the same,
     through an event loop that takes longer than the encoding of a small map; tests hold this against it."""
     little, crc32c = {"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}
@@ -170,7 +179,7 @@ def array_metadata(shape: Sequence[int], dtype: np.dtype[Any], shard: Sequence[i
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
         "fill_value": 0.0 if dtype.kind == "f" else 0,
         "codecs": [{"name": "sharding_indexed", "configuration": sharding}],
-        "attributes": {},
+        "attributes": dict(attributes),
         "dimension_names": ["z", "y", "x"],
         "storage_transformers": [],
     }

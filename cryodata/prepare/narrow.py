@@ -9,21 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cryodata.compiled import loops
-from cryodata.core.schema import ArraySpec
-
-STEP = 2.0**-10
-"""A density from 0 to 1 that is stored as float16 is a multiple of it: the step of that type at 1. The error is half of
-it, 4.9e-4, at most. Finer steps near 0 would hold the noise of the map and little else, for 1.4 times the bytes over 27
-real maps (benchmarks/formats)."""
 
 PIECE = 1 << 16
 "values that NumPy converts at a time"
-
-
-def step_of(density: ArraySpec, dtype: np.dtype[Any]) -> float:
-    """What the values of a density are multiples of where they are stored as that type; 0: whatever the type has."""
-    normalised = (density.minimum, density.maximum) == (0.0, 1.0)
-    return STEP if normalised and dtype == np.float16 else 0.0
 
 
 def in_steps(data: npt.NDArray[np.float16], step: float) -> bool:

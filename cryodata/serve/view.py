@@ -1,7 +1,8 @@
 """Volumes as browsers can show them: density as float32.
 
-Neuroglancer knows no float16 (its data types are integers and float32), so a volume has a second address where its
-metadata say float32, and each chunk is decoded and widened when it is asked for. Labels are served as they are.
+Neuroglancer knows no float16 (its data types are integers and float32) and no scale factor, so a volume has a second
+address where its metadata say float32, and each chunk is decoded and widened when it is asked for. Labels are served as
+they are.
 """
 
 from __future__ import annotations
@@ -22,9 +23,6 @@ from cryodata.formats.volume_metadata import MAX_METADATA_BYTES, StoredArray, pa
 from cryodata.formats.volume_reader import Boxes, read_array
 from cryodata.serve.files import inside, open_regular
 
-WIDENED = "float16"
-"the stored type that viewers do not know"
-
 _CHUNK = re.compile(r"(?P<array>.+)/c/(?P<z>\d{1,5})/(?P<y>\d{1,5})/(?P<x>\d{1,5})", re.ASCII)
 
 
@@ -38,7 +36,7 @@ def made(volume: Path, path: str) -> bytes | None:
     with _open(volume, "zarr.json") as file:
         metadata = parse_metadata(file.read(MAX_METADATA_BYTES + 1), volume.name)
     nodes = metadata["consolidated_metadata"]["metadata"]
-    widened = [name for name, node in nodes.items() if isinstance(node, dict) and node.get("data_type") == WIDENED]
+    widened = [name for name, node in nodes.items() if isinstance(node, dict) and _is_widened(node)]
     if path == "zarr.json":
         changed = {name: _as_float32(nodes[name], _array(metadata, name, volume.name)) for name in widened}
         nodes.update(changed)
@@ -77,11 +75,19 @@ def _array(metadata: Mapping[str, Any], path: str, where: str) -> StoredArray:
     return stored_array(metadata, path, shape, where)
 
 
+def _is_widened(node: Mapping[str, Any]) -> bool:
+    """Whether viewers would not show the values of an array as they are."""
+    attributes = node.get("attributes")
+    return node.get("data_type") == "float16" or (isinstance(attributes, dict) and "scale_factor" in attributes)
+
+
 def _as_float32(node: Mapping[str, Any], array: StoredArray) -> dict[str, Any]:
     """Metadata of an array without shards and compression."""
     return {
         **node,
         "data_type": "float32",
+        "fill_value": 0.0,
+        "attributes": {},
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(array.chunk)}},
         "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}],
     }

@@ -54,11 +54,11 @@ def test_a_chunk_comes_back_bit_by_bit_and_the_same_chunk_gives_the_same_frame(
     assert np.array_equal(frame_of(codec, values), frame_of(codec, values.copy()))
 
 
-@pytest.mark.parametrize(("codec", "digest"), [("lz4", "8f7804d1483cbe5e"), ("zstd", "5352f3e9f2154e83")])
+@pytest.mark.parametrize(("codec", "digest"), [("lz4", "bc462584d6b8e00f"), ("zstd", "036ccb9f221cfc5a")])
 def test_frames_are_those_of_every_numcodecs_that_is_taken(codec: str, digest: str) -> None:
-    """Before 0.16.3, which has lz4 1.10, lz4hc of level 2 was another: the same source gave volumes of other names."""
+    """Found equal from 0.14.1, with lz4 1.9, to 0.16.6, with 1.10. Of lz4hc, and of faster lz4, they are not."""
     place = np.arange(64**3, dtype=np.int64).reshape((64,) * 3)
-    values = ((place * place * 7919 % 1031 % 97) / 1024).astype(np.float16)
+    values = (place * place * 7919 % 1031 % 97).astype(np.uint16)
 
     assert hashlib.sha256(frame_of(codec, values)).hexdigest()[:16] == digest
 

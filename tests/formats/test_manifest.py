@@ -33,7 +33,8 @@ def test_a_manifest_is_created_once(simulated: Report, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        pytest.param({"format": 2}, "format 2; this cryodata reads format 1", id="format"),
+        pytest.param({"format": 3}, "format 3; this cryodata reads 1 and 2", id="format"),
+        pytest.param({"format": True}, "format True; this cryodata reads 1 and 2", id="format of no number"),
         pytest.param({"tables": "../../etc"}, "leads out of its folder", id="path"),
         pytest.param(
             {"files": {"../x": {"bytes": 1, "sha256": "", "rows": None}}}, "leads out of its folder", id="file"

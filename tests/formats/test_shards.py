@@ -22,7 +22,7 @@ CODECS = pytest.mark.parametrize("codec", ["zstd", "lz4"])
 
 
 def of_zarr(codec: str, itemsize: int) -> tuple[Any, ...]:
-    lz4 = BloscCodec(typesize=itemsize, cname="lz4hc", clevel=2, shuffle="shuffle", blocksize=0)
+    lz4 = BloscCodec(typesize=itemsize, cname="lz4", clevel=9, shuffle="shuffle", blocksize=0)
     return {"zstd": ZstdCodec(level=1), "lz4": lz4}[codec], Crc32cCodec()
 
 
@@ -90,14 +90,16 @@ def test_chunks_lie_along_the_curve_that_zarr_takes(counts: tuple[int, ...]) -> 
 
 
 @CODECS
-@pytest.mark.parametrize("dtype", ["float16", "float32", "uint8"])
+@pytest.mark.parametrize("dtype", ["uint16", "float16", "float32", "uint8"])
 @pytest.mark.parametrize("shape", [(1, 2, 3), (70, 64, 130), (2000, 2000, 2000)], ids=str)
 def test_the_metadata_is_that_of_zarr(tmp_path: Path, shape: tuple[int, int, int], dtype: str, codec: str) -> None:
-    itemsize = np.dtype(dtype).itemsize
+    itemsize, attributes = np.dtype(dtype).itemsize, {"scale_factor": 2.0**-10}
     shard = shard_shape(shape, itemsize)
     zarr.create_array(
         tmp_path, shape=shape, dtype=dtype, chunks=(STORED_CHUNK,) * 3, shards=shard, fill_value=0,
-        compressors=of_zarr(codec, itemsize), dimension_names=("z", "y", "x"),
+        compressors=of_zarr(codec, itemsize), dimension_names=("z", "y", "x"), attributes=attributes,
     )  # fmt: skip
 
-    assert array_metadata(shape, np.dtype(dtype), shard, codec) == json.loads((tmp_path / "zarr.json").read_bytes())
+    assert array_metadata(shape, np.dtype(dtype), shard, codec, attributes) == json.loads(
+        (tmp_path / "zarr.json").read_bytes()
+    )

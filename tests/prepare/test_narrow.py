@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cryodata.core.schema import ArraySpec
-from cryodata.prepare.narrow import STEP, in_steps, narrowed, step_of
+from cryodata.core.schema import STEP, ArraySpec
+from cryodata.prepare.narrow import in_steps, narrowed
 
 HALF = np.dtype(np.float16)
 
@@ -61,7 +61,7 @@ def test_of_all_float16_from_0_to_1_the_1025_multiples_are_in_steps() -> None:
 def test_only_a_normalised_density_as_float16_has_steps_of_its_own(maximum: float, dtype: str, step: float) -> None:
     density = ArraySpec("density", "density", "float32", 0.0, maximum, "of whatever scale")
 
-    assert step_of(density, np.dtype(dtype)) == step
+    assert density.step_as(np.dtype(dtype)) == step
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])

@@ -13,6 +13,7 @@ import zarr
 
 from cryodata import load_dataset
 from cryodata.build.dataset import Report
+from tests.stored import values
 
 Open = Callable[..., Any]
 
@@ -27,8 +28,7 @@ def stored_arrays(report: Report) -> dict[str, dict[str, np.ndarray]]:
     rows = pq.read_table(report.folder / report.manifest.tables / "entries.parquet").to_pylist()
     opened = {row["entry_id"]: zarr.open_group(report.folder / row["volume"], mode="r") for row in rows}
     return {
-        entry_id: {name: np.asarray(group[path][...]) for name, path in ARRAYS.items()}
-        for entry_id, group in opened.items()
+        entry_id: {name: values(group[path]) for name, path in ARRAYS.items()} for entry_id, group in opened.items()
     }
 
 

@@ -16,6 +16,7 @@ from cryodata.formats.tables import read_table
 from cryodata.prepare.residues import is_backbone, protein_residues
 from cryodata.prepare.secondary import computed_secondary
 from tests.reference.entry import reference_sample
+from tests.stored import values
 
 STORAGE_ERROR = 5e-4
 "DESIGN 4: largest error of stored density"
@@ -87,7 +88,7 @@ def test_density_and_every_label_voxel_equal_the_plain_reading(real: Report, sha
 
     group = zarr.open_group(real.folder / str(rows_of(real, "entries.parquet")[entry_id]["volume"]), mode="r")
 
-    density = group["density"][...].astype(np.float32)
+    density = values(group["density"]).astype(np.float32)
     assert density.shape == expected.density.shape
     assert float(np.abs(density - expected.density).max()) <= STORAGE_ERROR
     for name in ("atom", "amino", "secondary"):

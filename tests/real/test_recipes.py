@@ -22,6 +22,7 @@ from tests.reference import scripts
 from tests.reference.maps import place, read_map, resample
 from tests.reference.models import ca_positions, protein_residues, read_structure
 from tests.reference.secondary import secondary_structure
+from tests.stored import values
 
 from .test_real_maps import ACCEPTED, rows_of, source_rows
 
@@ -48,7 +49,7 @@ def arrays_of(report: Report, entry_id: str) -> dict[str, np.ndarray]:
     """Density and label volumes as they are stored."""
     group: Any = zarr.open_group(report.folder / str(rows_of(report, "entries.parquet")[entry_id]["volume"]), mode="r")
     labels = {array.name: group[f"labels/{array.name}/0"][...] for array in report.manifest.schema.labels}
-    return {"density": group["density"][...].astype(np.float32), **labels}
+    return {"density": values(group["density"]).astype(np.float32), **labels}
 
 
 def counts_of(report: Report, entry_id: str, label: str) -> dict[str, dict[str, int]]:

@@ -54,10 +54,10 @@ def volume(row: dict[str, Any]) -> str:
 
 
 @pytest.fixture(scope="module")
-def density(simulated: Report, row: dict[str, Any]) -> npt.NDArray[np.float16]:
+def density(simulated: Report, row: dict[str, Any]) -> npt.NDArray[np.uint16]:
     """What is stored in it."""
-    stored: npt.NDArray[np.float16] = zarr.open_group(simulated.folder / row["volume"], mode="r")["density"][...]
-    assert stored.dtype == np.float16
+    stored: npt.NDArray[np.uint16] = zarr.open_group(simulated.folder / row["volume"], mode="r")["density"][...]
+    assert stored.dtype == np.uint16
     assert max(stored.shape) > 64  # several chunks
     return stored
 
@@ -68,7 +68,7 @@ def over_http(address: str) -> Any:
 
 
 def test_zarr_python_and_tensorstore_read_a_volume(
-    server: RootServer, volume: str, density: npt.NDArray[np.float16]
+    server: RootServer, volume: str, density: npt.NDArray[np.uint16]
 ) -> None:
     store = {"driver": "zarr3", "kvstore": f"{server.url}/{volume}/density/"}
 
@@ -84,14 +84,15 @@ def test_a_volume_is_ome_zarr_0_5(server: RootServer, volume: str, place: str) -
 
 
 def test_the_view_for_browsers_has_the_same_values_as_float32(
-    server: RootServer, volume: str, density: npt.NDArray[np.float16]
+    server: RootServer, volume: str, density: npt.NDArray[np.uint16]
 ) -> None:
     group = over_http(f"{server.url}/{VIEW}/{volume}")
     view = tensorstore.open({"driver": "zarr3", "kvstore": f"{server.url}/{VIEW}/{volume}/density/"}).result()
 
     assert group["density"].dtype == np.float32
-    assert np.array_equal(group["density"][...], density.astype(np.float32))
-    assert np.array_equal(view.read().result(), density.astype(np.float32))
+    assert np.array_equal(group["density"][...], density / np.float32(1024))
+    assert np.array_equal(view.read().result(), density / np.float32(1024))
+    assert not group["density"].attrs.asdict()
     stored = over_http(f"{server.url}/{volume}")["labels/atom/0"]
     assert np.array_equal(group["labels/atom/0"][...], stored[...])
 
@@ -118,7 +119,7 @@ def test_a_chunk_beyond_the_array_is_not_there(client: Client, volume: str) -> N
 
 
 def test_an_exported_volume_opens_as_the_archive_that_it_is(
-    simulated: Report, row: dict[str, Any], density: npt.NDArray[np.float16], tmp_path: Path
+    simulated: Report, row: dict[str, Any], density: npt.NDArray[np.uint16], tmp_path: Path
 ) -> None:
     export_version(open_version(simulated.folder.parent, "simulated"), tmp_path, "hub", lambda done, total: None)
     pack = f"simulated/{row['volume'].removesuffix('.zarr')}.ozx"
