@@ -78,3 +78,16 @@ def narrow(source: Any, target: Any, step: Any) -> None:
         if step:
             source[at] = (source[at] + big) - big
         _one(source, target, at)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def multiples(bits: Any, digits: int) -> bool:
+    """Whether all float16, seen as uint16 (n,), are multiples of 2^-digits; NaN is none."""
+    others: Any = 0
+    for i in range(len(bits)):
+        value: Any = np.int32(bits[i]) & 0x7FFF
+        exponent: Any = max(value >> 10, 1)
+        whole = value if value < 1 << 10 else (value & 0x3FF) | 1 << 10  # times 2^(exponent - 25)
+        places = min(max(25 - digits - exponent, 0), 15)
+        others |= (whole & ((1 << places) - 1)) | (value > 0x7C00)
+    return others == 0

@@ -46,12 +46,15 @@ def test_a_normalised_density_is_stored_in_even_steps_within_half_of_one() -> No
     assert np.array_equal(values, kept)
 
 
-def test_of_all_float16_from_0_to_1_the_1025_multiples_are_in_steps() -> None:
+def test_of_all_float16_from_0_to_1_the_1025_multiples_are_in_steps(loops: str) -> None:
     values = np.arange(np.float16(1).view(np.uint16) + 1, dtype=np.uint16).view(np.float16)
 
     found = [value for value in values if in_steps(value.reshape(1, 1, 1), STEP)]
 
     assert np.array_equal(found, np.arange(1025) * STEP)
+    assert in_steps(-np.float16(found).reshape(5, 5, 41), STEP)
+    assert in_steps(np.float16(found).reshape(5, 5, 41).transpose(2, 0, 1), STEP)
+    assert not in_steps(np.full((1, 1, 2), np.nan, dtype=np.float16), STEP)
     assert not in_steps(np.array([[[0.5, 0.5], [0.5, 0.5 + 2**-11]]], dtype=np.float16), STEP)
 
 

@@ -22,14 +22,17 @@ CHUNK = 64
 CACHE = 2_000_000_000
 "bytes of decoded chunks that tensorstore may keep"
 
+STEP = np.float32(2.0**-10)
+"density is stored as numbers of it"
+
 
 def write(opened: Input, maps: int, folder: Path) -> None:
-    """Zarr 3, float16 density, chunks of 64 cubed in one shard, density by blosc's lz4hc, labels by zstd: as
+    """Zarr 3, density as numbers of steps, chunks of 64 cubed in one shard, density by blosc's lz4, labels by zstd: as
     cryodata stores them."""
     for number in range(maps):
         for key, value in opened.volume(number).items():
-            stored = value.astype(np.float16) if key == "density" else value
-            shuffled = zarr.codecs.BloscCodec(typesize=2, cname="lz4hc", clevel=2, shuffle="shuffle")
+            stored = np.rint(value / STEP).astype(np.uint16) if key == "density" else value
+            shuffled = zarr.codecs.BloscCodec(typesize=2, cname="lz4", clevel=9, shuffle="shuffle")
             sides = tuple(-(-n // CHUNK) * CHUNK for n in stored.shape)
             array = zarr.create_array(
                 folder / f"{key}-{number}.zarr",
@@ -89,6 +92,8 @@ class Volumes(torch.utils.data.Dataset[Any]):
                 asked = [self.arrays[volume][key][cut].read() for volume, cut in places]
                 for cube, found in zip(cubes, asked, strict=True):
                     cube[...] = found.result()
+            if key == "density":
+                cubes *= STEP
             batch[key] = torch.from_numpy(cubes)
         return batch
 
