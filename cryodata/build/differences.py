@@ -47,7 +47,7 @@ class Difference:
     "entries that are the same in every column"
 
     settings: Mapping[str, tuple[Any, Any]]
-    "what the manifests say differently: recipe, revision, parameters, licence, parent"
+    "what the manifests say differently: recipe, revision, format, parameters, licence, parent"
 
     lost: tuple[str, ...]
     "what readers of the first could rely on and the second does not have, in words"
@@ -188,7 +188,7 @@ def _arrays(schema: Schema) -> set[str]:
 
 
 def _settings(first: Manifest, second: Manifest) -> Iterator[tuple[str, tuple[Any, Any]]]:
-    for name in ("builder", "recipe", "revision", "license", "parent"):
+    for name in ("builder", "recipe", "revision", "format", "license", "parent"):
         pair = getattr(first, name), getattr(second, name)
         if pair[0] != pair[1]:
             yield name, pair

@@ -90,4 +90,4 @@ def multiples(bits: Any, digits: int) -> bool:
         whole = value if value < 1 << 10 else (value & 0x3FF) | 1 << 10  # times 2^(exponent - 25)
         places = min(max(25 - digits - exponent, 0), 15)
         others |= (whole & ((1 << places) - 1)) | (value > 0x7C00)
-    return others == 0
+    return bool(others == 0)

@@ -104,7 +104,7 @@ def test_another_map_another_recipe_and_a_rejection_are_told_apart(mine: Path) -
         "EMD-3": ("removed", ("mine@3.0.0 rejected it: resolution_out_of_range",)),
     }
     found = compare(before, exact)
-    assert found.settings["parameter density"] == ("float16", "float32")
+    assert found.settings["parameter density"] == ("uint16", "float32")
     assert {reasons for _, reasons in why(found).values()} == (
         {("another recipe, settings, or metadata that the recipe reads",)}
     )

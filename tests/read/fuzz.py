@@ -163,7 +163,7 @@ def volume_metadata(rng: random.Random, folder: Path) -> str:
         value = json.loads(raw)
         nodes = value["consolidated_metadata"]["metadata"]
         name = rng.choice([name for name, node in nodes.items() if node["node_type"] == "array"])
-        keys = ("codecs", "data_type", "shape", "chunk_grid", "fill_value", "zarr_format", "node_type")
+        keys = ("codecs", "data_type", "shape", "chunk_grid", "fill_value", "zarr_format", "node_type", "attributes")
         inside = [
             path for path in places(nodes[name]) if path[0] in keys and not isinstance(at(nodes[name], path), dict)
         ]

@@ -70,12 +70,12 @@ def stored(simulated: Report) -> dict[str, dict[str, np.ndarray]]:
     return stored_arrays(simulated)
 
 
-def test_density_is_stored_in_half_precision_and_labels_in_bytes(stored: dict[str, dict[str, np.ndarray]]) -> None:
-    expected = {"density": "float16", "atom": "uint8", "amino": "uint8", "secondary": "uint8"}
+def test_density_is_stored_in_two_bytes_and_labels_in_one(simulated: Report) -> None:
+    expected = {"density": "uint16", "atom": "uint8", "amino": "uint8", "secondary": "uint8"}
 
-    assert [expected] * len(stored) == [
-        {name: str(array.dtype) for name, array in arrays.items()} for arrays in stored.values()
-    ]
+    for volume in simulated.folder.glob("volumes/*/*.zarr"):
+        group = zarr.open_group(volume, mode="r")
+        assert {name: str(group[path].dtype) for name, path in ARRAYS.items()} == expected
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
