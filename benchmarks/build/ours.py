@@ -17,8 +17,10 @@ from cryodata.build import work as working
 from cryodata.build.identify import Job
 from cryodata.build.work import Outcome
 from cryodata.core.entry import Entry, Source
+from cryodata.core.schema import STEP
 from cryodata.core.volume import Volume
-from cryodata.prepare.narrow import narrowed
+from cryodata.formats import steps
+from cryodata.prepare.narrow import in_steps, narrowed
 from cryodata.prepare.recipes import RECIPES
 from cryodata.prepare.resample import resample
 
@@ -49,6 +51,8 @@ def load_kernels() -> None:
     """Load what numba compiled: a process does that once, as it imports once."""
     for dtype in (np.float16, np.float32):
         narrowed(np.zeros((1, 1, 64), dtype=np.float32), np.dtype(dtype), overwrite=True)
+    in_steps(np.zeros((1, 1, 64), dtype=np.float16), STEP)
+    steps.count(np.zeros((1, 1, 64), dtype=np.float16))
     resample(Volume(np.zeros((4, 4, 4), dtype=np.float32), np.full(3, 0.7), np.zeros(3)))
 
 

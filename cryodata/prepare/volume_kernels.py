@@ -13,6 +13,9 @@ from numba.extending import intrinsic
 VECTOR = 32
 "values that are narrowed at a time"
 
+LANES = 16
+"sums that are made side by side: as many as a processor adds at once"
+
 WHOLE = np.float32(1.5 * 2**23)
 "a float32 to which another of less than 2^22 is added is rounded to a whole number, halves to the even one"
 
@@ -91,3 +94,20 @@ def multiples(bits: Any, digits: int) -> bool:
         places = min(max(25 - digits - exponent, 0), 15)
         others |= (whole & ((1 << places) - 1)) | (value > 0x7C00)
     return bool(others == 0)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def add_powers(values: Any, base: float, sums: Any) -> None:
+    """Sums (2, LANES) of values (n,), less `base`, and of their squares: each lane has every LANES-th value."""
+    first, second = np.zeros(LANES), np.zeros(LANES)
+    whole = len(values) - len(values) % LANES
+    for at in range(0, whole, LANES):
+        for lane in range(LANES):
+            apart = np.float64(values[at + lane]) - base
+            first[lane] += apart
+            second[lane] += apart * apart
+    for lane in range(len(values) - whole):
+        apart = np.float64(values[whole + lane]) - base
+        first[lane] += apart
+        second[lane] += apart * apart
+    sums[0], sums[1] = first, second

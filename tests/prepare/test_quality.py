@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -27,18 +29,48 @@ def test_trilinear_values_by_hand() -> None:
     assert sample_trilinear(data, places).tolist() == [3.5, 7.0, 0.25, 0.0, 0.0]
 
 
-def test_moments_are_those_of_the_whole_map() -> None:
-    data = np.random.Generator(np.random.PCG64(0)).normal(3, 2, (7, 8, 9)).astype(np.float32)
+@pytest.mark.parametrize("shape", [(1, 1, 1), (7, 8, 9), (2, 3, 5), (5, 16, 16), (40, 31, 77)], ids=str)
+@pytest.mark.parametrize(("mean", "sd"), [(3, 2), (0, 1e-6), (1e6, 1), (-5, 0)])
+def test_moments_are_those_of_the_whole_map(loops: str, shape: tuple[int, int, int], mean: float, sd: float) -> None:
+    data = np.random.Generator(np.random.PCG64(0)).normal(mean, sd, shape).astype(np.float32)
 
-    assert moments(data).mean == pytest.approx(data.mean(dtype=np.float64))
-    assert moments(data).sd == pytest.approx(data.std(dtype=np.float64))
+    found = moments(data)
+
+    assert found.mean == pytest.approx(data.mean(dtype=np.float64), rel=1e-12, abs=1e-15)
+    assert found.sd == pytest.approx(data.std(dtype=np.float64), rel=1e-9, abs=1e-15)
+    assert moments(np.asfortranarray(data)) == found
 
 
-def test_one_bad_voxel_shows_in_the_moments() -> None:
+@pytest.mark.parametrize("shape", [(1, 1, 1), (7, 8, 9), (5, 16, 16), (40, 31, 77)], ids=str)
+def test_moments_are_the_same_to_the_last_bit_without_numba(
+    shape: tuple[int, int, int], numpy_alone: Callable[[], None]
+) -> None:
+    data = np.random.Generator(np.random.PCG64(1)).normal(0.3, 2, shape).astype(np.float32)
+    compiled = moments(data)
+
+    numpy_alone()
+
+    assert moments(data) == compiled
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", [(0, 0, 0), (1, 1, 1), (2, 2, 2)])
+def test_one_bad_voxel_shows_in_the_moments(loops: str, place: tuple[int, int, int], bad: float) -> None:
     data = np.zeros((3, 3, 3), np.float32)
-    data[1, 1, 1] = np.nan
+    data[place] = bad
 
-    assert np.isnan(moments(data).mean)
+    found = moments(data)
+
+    assert not np.isfinite([found.mean, found.sd]).all()
+
+
+def test_numbers_so_large_that_their_squares_are_none_are_told_from_bad_ones(loops: str) -> None:
+    data = np.full((3, 3, 3), 3e38, np.float32)
+    data[1, 1, 1] = -3e38
+
+    found = moments(data)
+
+    assert np.isfinite([found.mean, found.sd]).all()
 
 
 def test_a_model_on_the_peak_fits_and_one_beside_it_does_not() -> None:
