@@ -25,7 +25,7 @@ from cryodata.core.schema import DENSITIES, Schema
 from cryodata.core.subgrids import SubgridGrid
 from cryodata.errors import RejectedError
 from cryodata.formats.tables import points_table, subgrids_table
-from cryodata.formats.volumes import CODEC, folder_files, write_volume
+from cryodata.formats.volumes import CODEC, ArrayStorage, folder_files, write_volume
 from cryodata.prepare.labels import LOST, OUTSIDE, WRITTEN, class_values
 from cryodata.prepare.narrow import in_steps, narrowed
 from cryodata.prepare.statistics import subgrid_statistics
@@ -188,7 +188,7 @@ def _store(
     labels = sample.labels if job.parameters.get("label_volumes", True) else {}
     density, codec = job.parameters.get("density", DENSITY.default), job.parameters.get("codec", CODEC)
     counted = density == "uint16" and schema.density.step_as(stored.data.dtype) > 0
-    write_volume(temporary / "volume", stored, labels, schema, covered, codec, counted)
+    write_volume(temporary / "volume", stored, labels, schema, covered, ArrayStorage(codec, counted))
     files = folder_files(temporary / "volume")
     name = tree_digest(files)
     place_folder(temporary / "volume", folder / volume_path(entry.entry_id, name), temporary)

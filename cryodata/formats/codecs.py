@@ -9,6 +9,7 @@ and compress in 2.3 and 5 times the time; its bytes change between releases of l
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -98,8 +99,7 @@ def _check_blosc(frame: npt.NDArray[np.uint8], out: npt.NDArray[Any]) -> None:
     """Refuse what blosc would believe: it takes a frame's length, its sizes and its compressor from its header."""
     if len(frame) < HEADER:
         raise ValueError(f"is a frame of {len(frame)} bytes; its header alone has {HEADER}")
-    version, of_lz4, flags, itemsize = (int(value) for value in frame[:4])
-    size, block, length = (int(value) for value in np.frombuffer(frame[4:HEADER].tobytes(), dtype="<u4"))
+    version, of_lz4, flags, itemsize, size, block, length = struct.unpack_from("<4B3I", frame.data)
     if size != out.nbytes:
         raise ValueError(f"holds {size} bytes; expected {out.nbytes}")
     if length != len(frame):

@@ -26,11 +26,26 @@ CHUNK = 64
 CODEC = "lz4"
 "of density, where no other is asked for"
 
-LABEL_CODEC = "zstd"
-"of label volumes, which are written for viewers"
-
 MAX_SHARD_BYTES = 512 << 20
 "raw bytes above which an array is split into several shard files along z"
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayStorage:
+    """How the values of an array become bytes."""
+
+    codec: str = CODEC
+    "a name of `CODECS`"
+
+    counted: bool = False
+    "of float16, numbers of steps are stored, and no values but multiples of `core.schema.STEP` from 0 to 1 can be"
+
+
+DEFAULT = ArrayStorage()
+"of density, where nothing else is asked for"
+
+LABELS = ArrayStorage("zstd")
+"of label volumes, which are written for viewers"
 
 
 def array_path(array: ArraySpec) -> str:
@@ -44,15 +59,13 @@ def write_volume(
     labels: Mapping[str, npt.NDArray[np.uint8]],
     schema: Schema,
     attributes: Mapping[str, Any],
-    codec: str = CODEC,
-    counted: bool = False,
+    storage: ArrayStorage = DEFAULT,
 ) -> None:
     """Write a volume into a new folder; the same arguments give the same bytes.
 
     density: in the type as which it is read, float16 or float32. labels: volumes to store for viewers, of those that
-    the schema names. attributes: JSON values for `attrs["cryodata"]`. codec: of the density, a name of `CODECS`.
-    counted: of density as float16, numbers of steps are stored; ValueError if it has a value that is no multiple of
-    `core.schema.STEP` from 0 to 1.
+    the schema names. attributes: JSON values for `attrs["cryodata"]`. storage: of the density. ValueError for values
+    that can't be stored so.
     """
     spec = schema.density
     arrays = {spec.name: density.data}
@@ -66,13 +79,10 @@ def write_volume(
             arrays[array_path(array)] = labels[array.name]
     for path, data in arrays.items():
         shard = shard_shape(data.shape, data.dtype.itemsize)
-        if path == spec.name and counted:
-            nodes[path] = array_metadata(data.shape, steps.DTYPE, shard, codec, steps.ATTRIBUTES)
-            write_shards(folder / path, data, CHUNK, shard, codec, counted)
-        else:
-            used = codec if path == spec.name else LABEL_CODEC
-            nodes[path] = array_metadata(data.shape, data.dtype, shard, used, {})
-            write_shards(folder / path, data, CHUNK, shard, used)
+        used = storage if path == spec.name else LABELS
+        stored, told = (steps.DTYPE, steps.ATTRIBUTES) if used.counted else (data.dtype, {})
+        nodes[path] = array_metadata(data.shape, stored, shard, used.codec, told)
+        write_shards(folder / path, data, CHUNK, shard, used.codec, used.counted)
     _write_metadata(folder, nodes)
 
 

@@ -16,7 +16,7 @@ from cryodata.errors import DatasetError
 from cryodata.formats import steps
 from cryodata.formats.volume_metadata import parse_metadata, stored_array
 from cryodata.formats.volume_reader import read_array
-from cryodata.formats.volumes import write_volume
+from cryodata.formats.volumes import ArrayStorage, write_volume
 from cryodata.read.buffers import lined
 from tests.stored import values
 
@@ -33,7 +33,7 @@ def in_steps(shape: tuple[int, ...]) -> Any:
 
 
 def make(folder: Path, data: Any, codec: str = "lz4") -> Path:
-    write_volume(folder, Volume(data, np.ones(3), np.zeros(3)), {}, SCHEMA, {}, codec, counted=True)
+    write_volume(folder, Volume(data, np.ones(3), np.zeros(3)), {}, SCHEMA, {}, ArrayStorage(codec, counted=True))
     return folder
 
 

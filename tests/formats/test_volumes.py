@@ -25,7 +25,7 @@ from cryodata.errors import DatasetError
 from cryodata.formats.shards import EMPTY
 from cryodata.formats.volume_metadata import StoredArray, parse_metadata, stored_array
 from cryodata.formats.volume_reader import Boxes, read_array
-from cryodata.formats.volumes import folder_files, write_volume
+from cryodata.formats.volumes import ArrayStorage, folder_files, write_volume
 from cryodata.read.buffers import lined
 
 SCHEMA = Schema(
@@ -48,7 +48,7 @@ def make(
     atom[-1, -1, -1] = 1
     volume = Volume(density, np.ones(3), np.array([-1.5, 0.25, 100.0]))
     stored = replace(volume, data=density.astype(dtype))
-    write_volume(folder, stored, {"atom": atom}, SCHEMA, {"recipe": "x"}, codec)
+    write_volume(folder, stored, {"atom": atom}, SCHEMA, {"recipe": "x"}, ArrayStorage(codec))
     return folder, volume, atom
 
 
