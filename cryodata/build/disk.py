@@ -24,7 +24,7 @@ from cryodata.errors import CryodataError, RejectedError
 
 PER_VOXEL = {"uint16": 1.5, "float16": 1.7, "float32": 3.8}
 """Bytes a voxel after resampling: volume, label volumes, receipt, tables. Measured where noise is in every voxel
-(benchmarks/results/build.json: 1.46 to 1.53 for float16, and 1.1 with codec=zstd); masked maps take a third."""
+(benchmarks/results/build.json: 1.35 to 1.43 for uint16, and 1.0 with codec=zstd); masked maps take a third."""
 
 MODEL = 1 << 20
 "bytes of a fetched model, gzip: 30,000 atoms of about 20 bytes, and more; models stay until the build ends"
