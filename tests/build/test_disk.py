@@ -80,9 +80,9 @@ def afar(number: int, model: str) -> Entry:
 @pytest.mark.parametrize(
     ("keep_raw", "density", "expected"),
     [
-        # 1.6 and 3.8 bytes for 3 maps of 1,000 voxels; two workers with 500 bytes each, or all maps; two models
-        (False, "float16", Need(4800, 2 * 500 + 2 * (1 << 20))),
-        (True, "float16", Need(4800, 3 * 450 + 2 * (1 << 20))),
+        # 1.5 and 3.8 bytes for 3 maps of 1,000 voxels; two workers with 500 bytes each, or all maps; two models
+        (False, "uint16", Need(4500, 2 * 500 + 2 * (1 << 20))),
+        (True, "uint16", Need(4500, 3 * 450 + 2 * (1 << 20))),
         (False, "float32", Need(11400, 2 * 500 + 2 * (1 << 20))),
     ],
 )

@@ -62,7 +62,7 @@ def test_a_build_killed_at_a_random_moment_goes_on_to_the_same_bytes(
     interrupted = 0
     for case in series("kills at random moments", 25):
         root = tmp_path / str(case)
-        moment = random.Random(case).uniform(0.2, seconds)
+        moment = random.Random(case).uniform(0.1, 0.7) * seconds
         running = subprocess.Popen(
             command(root, 2), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )

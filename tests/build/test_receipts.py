@@ -40,7 +40,7 @@ DAMAGE = {
     "empty": lambda receipts, tables: receipts[0].write_bytes(b""),
     "list": lambda receipts, tables: receipts[0].write_bytes(b"[]"),
     "deep": lambda receipts, tables: receipts[0].write_bytes(b"[" * 100_000),
-    "other format": lambda receipts, tables: edit(receipts[0], format=2),
+    "other format": lambda receipts, tables: edit(receipts[0], format=99),
     "no files": lambda receipts, tables: edit(receipts[0], files=[1]),
     "status": lambda receipts, tables: edit(receipts[0], status="rejected"),
     "swapped receipts": lambda receipts, tables: swap(receipts[0], receipts[1]),
