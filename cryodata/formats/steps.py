@@ -1,6 +1,6 @@
 """A density from 0 to 1 as numbers of steps: what is stored of it, uint16, with a scale factor for other readers.
 
-The same values as float16 would take 1.2 times the bytes, and four times as long to compress, as an exponent and the
+The same values as float16 would take 1.3 times the bytes, and three times as long to compress, as an exponent and the
 first bits of a number share a byte (benchmarks/formats); and viewers know uint16, of which many know no float16. The
 scale factor is an attribute of the array, by the name that the CF conventions have for it (section 8.1, packed data):
 xarray, for one, gives values from 0 to 1; what knows nothing of it gives numbers from 0 to 1024.
