@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,28 +49,40 @@ def test_a_version_is_never_replaced(target: Where, first: DatasetVersion, tmp_p
     assert open_version(root, "small").sha256 == first.sha256
 
 
-@pytest.mark.parametrize("kind", ["folder", "moto"])
-@pytest.mark.parametrize("identical", [True, False], ids=["identical", "another result"])
-def test_of_two_publishers_of_one_version_one_wins_and_the_other_says_so(
-    kind: str, identical: bool, first: DatasetVersion, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    root = str(tmp_path / "target")
-    if kind == "moto":
-        root = request.getfixturevalue("use")(request.getfixturevalue("servers")["moto"])
-    other = first if identical else other_result(first, tmp_path / "other")
-    outcomes: list[object] = []
-    start = threading.Barrier(2)
+@pytest.fixture(params=["folder", "moto"])
+def root(tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """Where several publish to at once."""
+    if request.param == "folder":
+        return str(tmp_path / "target")
+    return str(request.getfixturevalue("use")(request.getfixturevalue("servers")["moto"]))
+
+
+def at_once(publishing: Callable[[DatasetVersion], None], *versions: DatasetVersion) -> None:
+    """Publish each in a thread of its own; all begin at one moment."""
+    start = threading.Barrier(len(versions))
 
     def one(opened: DatasetVersion) -> None:
         start.wait()
+        publishing(opened)
+
+    threads = [threading.Thread(target=one, args=(opened,)) for opened in versions]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+
+
+@pytest.mark.parametrize("identical", [True, False], ids=["identical", "another result"])
+def test_of_two_publishers_of_one_version_one_wins_and_the_other_says_so(
+    root: str, identical: bool, first: DatasetVersion, tmp_path: Path
+) -> None:
+    outcomes: list[object] = []
+
+    def one(opened: DatasetVersion) -> None:
         try:
             outcomes.append(publish(opened, root).created)
         except UsageError as error:
             outcomes.append(str(error))
 
-    threads = [threading.Thread(target=one, args=(opened,)) for opened in (first, other)]
-    [thread.start() for thread in threads]
-    [thread.join() for thread in threads]
+    at_once(one, first, first if identical else other_result(first, tmp_path / "other"))
 
     assert outcomes.count(True) == 1
     (loser,) = (outcome for outcome in outcomes if outcome is not True)
@@ -77,28 +90,21 @@ def test_of_two_publishers_of_one_version_one_wins_and_the_other_says_so(
     assert verify_version(open_version(root, "small"), deep=True).faults == ()
 
 
-@pytest.mark.parametrize("kind", ["folder", "moto"])
 def test_publishers_of_different_versions_both_succeed(
-    kind: str, first: DatasetVersion, second: DatasetVersion, tmp_path: Path, request: pytest.FixtureRequest
+    root: str, first: DatasetVersion, second: DatasetVersion
 ) -> None:
-    root = str(tmp_path / "target")
-    if kind == "moto":
-        root = request.getfixturevalue("use")(request.getfixturevalue("servers")["moto"])
-    start, outcomes = threading.Barrier(2), dict[str, tuple[bool, str | None]]()
+    outcomes: dict[str, tuple[bool, str | None]] = {}
 
     def one(opened: DatasetVersion) -> None:
-        start.wait()
         done = publish(opened, root)
         outcomes[opened.manifest.version] = done.created, done.latest
 
-    threads = [threading.Thread(target=one, args=(opened,)) for opened in (first, second)]
-    [thread.start() for thread in threads]
-    [thread.join() for thread in threads]
+    at_once(one, first, second)
 
     assert outcomes["1.0.0"] in ((True, "1.0.0"), (True, "1.1.0"))
     assert outcomes["1.1.0"] == (True, "1.1.0")
     assert place_of(root, "small").versions() == ["1.0.0", "1.1.0"]
-    raw = Path(root, "small/latest.json").read_bytes() if kind == "folder" else read(root, "latest.json")
+    raw = Path(root, "small/latest.json").read_bytes() if Path(root).is_dir() else read(root, "latest.json")
     assert json.loads(raw) == {"version": "1.1.0"}
 
 
