@@ -22,7 +22,7 @@ test: check
 	$(BIN)/python -m pytest
 
 test-all: check
-	$(BIN)/python -m pytest --full tests tests/build  # pytest looks into no folder of that name by itself
+	$(BIN)/python -m pytest --full
 
 check: lint
 	$(BIN)/python -m mypy

@@ -54,19 +54,19 @@ def moments(data: npt.NDArray[np.float32]) -> Moments:
     """Mean and standard deviation in float64; NaN or infinite if any value is."""
     sums = np.zeros((len(data), 2, LANES))
     compiled = loops("cryodata.prepare.volume_kernels")
-    add = _add_powers if compiled is None else compiled.add_powers
+    sum_up = _sum_powers if compiled is None else compiled.sum_powers
     with np.errstate(invalid="ignore", over="ignore"):  # infinities: the caller refuses the map
         middle = np.ascontiguousarray(data[len(data) // 2]).reshape(-1)
-        add(middle, 0.0, sums[0])
+        sum_up(middle, 0.0, sums[0])
         base = float(sums[0, 0].sum() / len(middle))  # a mean far from 0 takes no digits from the squares
         for plane, both in zip(data, sums, strict=True):
-            add(np.ascontiguousarray(plane).reshape(-1), base, both)
+            sum_up(np.ascontiguousarray(plane).reshape(-1), base, both)
         first, second = sums.sum(axis=(0, 2)) / data.size
         return Moments(base + float(first), float(np.sqrt(np.maximum(second - first * first, 0.0))))
 
 
-def _add_powers(values: npt.NDArray[np.float32], base: float, sums: FloatArray) -> None:
-    """What `volume_kernels.add_powers` does: the same sums in the same order."""
+def _sum_powers(values: npt.NDArray[np.float32], base: float, sums: FloatArray) -> None:
+    """What `volume_kernels.sum_powers` does: the same sums in the same order."""
     apart = np.zeros((-(-len(values) // LANES), LANES))
     apart.reshape(-1)[: len(values)] = values
     apart.reshape(-1)[: len(values)] -= base

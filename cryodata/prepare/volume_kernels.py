@@ -97,7 +97,7 @@ def multiples(bits: Any, digits: int) -> bool:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def add_powers(values: Any, base: float, sums: Any) -> None:
+def sum_powers(values: Any, base: float, sums: Any) -> None:
     """Sums (2, LANES) of values (n,), less `base`, and of their squares: each lane has every LANES-th value."""
     first, second = np.zeros(LANES), np.zeros(LANES)
     whole = len(values) - len(values) % LANES
