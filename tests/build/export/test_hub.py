@@ -27,7 +27,7 @@ from cryodata.formats.versions import open_version
 from cryodata.formats.volumes import folder_files
 from cryodata.read.decode import volumes_of
 from cryodata.torch import SubgridStream
-from tests.build.hub_server import Hub, hub
+from tests.build.export.hub_server import Hub, hub
 
 
 @pytest.fixture(autouse=True)
