@@ -65,3 +65,10 @@ def replaced(name: str, value: Any, row: int = 0) -> Callable[[pa.Table], pa.Tab
         return table.set_column(table.schema.names.index(name), name, pa.array(values, table[name].type))
 
     return change
+
+
+def flip(path: Path) -> None:
+    """Change one bit in the middle of a file."""
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    path.write_bytes(raw)

@@ -22,6 +22,9 @@ SETTINGS = ("maps=5", "residues=40", "label_volumes=no")
 
 Use = Callable[[str], str]
 
+Where = tuple[str, bool]
+"a root to publish to, and whether it keeps two publishers apart"
+
 
 @pytest.fixture(autouse=True)
 def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +81,7 @@ def use(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Use:
 
 
 @pytest.fixture(params=["folder", "moto", "rclone"])
-def target(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, bool]:
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> Where:
     """A root to publish to, and whether it keeps two publishers apart."""
     if request.param == "folder":
         return str(tmp_path / "target"), True

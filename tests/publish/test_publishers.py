@@ -21,9 +21,7 @@ from cryodata.formats.manifest import create_manifest
 from cryodata.formats.places import place_of
 from cryodata.formats.store import client_of
 from cryodata.formats.versions import DatasetVersion, open_version
-from tests.publish.conftest import Use
-
-Where = tuple[str, bool]
+from tests.publish.conftest import Use, Where
 
 
 def other_result(first: DatasetVersion, root: Path) -> DatasetVersion:

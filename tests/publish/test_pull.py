@@ -22,6 +22,7 @@ from cryodata.formats.manifest import TableFile, create_manifest
 from cryodata.formats.partial import held_volumes
 from cryodata.formats.tables import file_digest
 from cryodata.formats.versions import DatasetVersion, open_version
+from tests.commands import run
 
 VALIDATION = Subset(splits=("validation",))
 
@@ -190,10 +191,9 @@ def test_a_disk_without_room_is_said_before_anything_is_fetched(
 
 def test_the_command_copies_and_says_so(history: Path, tmp_path: Path) -> None:
     arguments = ("pull", "small", "--root", str(history), "--to", str(tmp_path), "--split", "validation")
-    result = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
+    told = run(*arguments)
     again = CliRunner().invoke(app, arguments, catch_exceptions=False)
 
-    told = json.loads(result.stdout)
     assert (told["partial"], told["volumes"]) == (True, {"held": 1, "of": 5})
     assert told["fetched"]["objects"] == len([path for path in tmp_path.rglob("*") if path.is_file()]) - 3
     assert "nothing to do: all of it is there already" in again.output
