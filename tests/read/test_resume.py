@@ -19,6 +19,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from cryodata.build.dataset import Report
 from cryodata.errors import UsageError
 from cryodata.torch import SubgridStream
+from tests.read.torch_stream.batches import Key, keys
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:This DataLoader will create:UserWarning",
@@ -26,17 +27,11 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:This process .* is multi-threaded, use of fork:DeprecationWarning",
 )
 
-Key = tuple[str, int, int, int]
-
 OPTIONS = {"split": "train", "batch_size": 8, "seed": 3, "streams": 4, "remainder": "keep"}
 
 
 def stream_of(folder: Path, **changes: Any) -> SubgridStream:
     return SubgridStream(folder, **{**OPTIONS, **changes})
-
-
-def keys(batch: dict[str, Any]) -> list[Key]:
-    return [(i, *start) for i, start in zip(batch["entry_id"], batch["start_zyx"].tolist(), strict=True)]
 
 
 TRAINING = """
