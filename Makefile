@@ -44,7 +44,10 @@ $(VENV)/.demo: $(VENV)/.torch pyproject.toml $(wildcard cryodata/*.py cryodata/*
 	$(PIP) install -c constraints.txt '.[demo]'
 	touch $@
 
+# what numba compiled and kept beside the modules of .demo outlives them, and would hide the checkout
 $(VENV)/.dev: $(VENV)/.torch pyproject.toml
+	$(PIP) uninstall --yes cryodata
+	rm -rf $(VENV)/lib/python*/site-packages/cryodata
 	$(PIP) install -c constraints.txt -e '.[dev]'
 	$(PIP) install --no-deps --upgrade --target $(VENV)/lowest $(LOWEST)
 	touch $@ $(VENV)/.demo

@@ -29,7 +29,7 @@ from cryodata.prepare.arrays import LABELS
 from cryodata.prepare.assessment import FACTS as QUALITY_FACTS
 from cryodata.prepare.assessment import READS as QUALITY_READS
 from cryodata.prepare.assessment import SETTINGS, Claims, assess, ignoring
-from cryodata.prepare.labels import label_volume, place_points
+from cryodata.prepare.labels import place_points
 from cryodata.prepare.merge import choose_models
 from cryodata.prepare.molecule import named_points
 from cryodata.prepare.narrow import narrowed
@@ -167,10 +167,9 @@ class Cryo2Struct:
             **found.facts,
             **measured,
         }
-        labels = {array.name: label_volume(array, points, resampled.shape_zyx) for array in schema.labels}
         dtype = np.dtype(DENSITIES[parameters["density"]])
         stored = narrowed(density, dtype, schema.density.step_as(dtype), overwrite=True)
-        return Sample(replace(resampled, data=stored), labels, points, sequences, facts)
+        return Sample(replace(resampled, data=stored), points, sequences, facts)
 
 
 BUILDER = Cryo2Struct()

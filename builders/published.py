@@ -29,7 +29,7 @@ from cryodata.formats.mrc_header import LABELS_BY, MapHeader, read_header
 from cryodata.formats.structure import read_structure
 from cryodata.formats.tables import reserved_columns
 from cryodata.prepare.arrays import AMINO, ATOM, SECONDARY
-from cryodata.prepare.labels import VOXEL_RULES, WRITTEN, label_volume
+from cryodata.prepare.labels import VOXEL_RULES, WRITTEN
 from cryodata.prepare.unpaint import Painted, recognised, unpainted
 
 FACTS = (
@@ -105,8 +105,7 @@ class Published:
             "saturated": int(np.count_nonzero(density.data == 1.0)),
             "n_residues": int(np.count_nonzero(points.state_ca == WRITTEN)),
         }
-        labels = {array.name: label_volume(array, points, density.shape_zyx) for array in arrays}
-        return Sample(density, labels, points, sequences, facts)
+        return Sample(density, points, sequences, facts)
 
 
 CALPHAS = ArraySpec("atom_ca", "label", "uint8", 0, 1, "1 at C-alphas")

@@ -11,15 +11,18 @@ from isal import igzip
 from cryodata.formats.codecs import CODECS
 from cryodata.formats.volumes import CHUNK, CODEC
 
+PIECE = 1 << 20
+"bytes inflated at a time"
+
 
 def work(map_path: Path, stored: np.ndarray[tuple[int, int, int], np.dtype[np.float16]]) -> int:
     """Bytes of the encoded chunks. stored: density as the library stores it."""
     size = int.from_bytes(map_path.read_bytes()[-4:], "little")
-    buffer = bytearray(size)
+    buffer, filled = bytearray(size), 0
     with igzip.open(map_path, "rb") as file:
-        filled = 0
-        while read := file.readinto(memoryview(buffer)[filled:]):
-            filled += read
+        while piece := file.read(PIECE):  # asked for all at once it would keep all twice
+            buffer[filled : filled + len(piece)] = piece
+            filled += len(piece)
     copy = np.empty(stored.shape, dtype=np.float32)
     copy[...] = np.frombuffer(buffer, dtype=np.float32, count=1)[0]
     codec, encoded = CODECS[CODEC], 0

@@ -21,6 +21,7 @@ from cryodata.core.schema import STEP
 from cryodata.core.volume import Volume
 from cryodata.formats import steps
 from cryodata.prepare.narrow import in_steps, narrowed
+from cryodata.prepare.quality import fit, moments
 from cryodata.prepare.recipes import RECIPES
 from cryodata.prepare.resample import resample
 
@@ -31,7 +32,7 @@ STAGES = {
     "fitted_models": (recipe, "model and frame"),
     "checked_fit": (recipe, "fit"),
     "atoms_of": (recipe, "secondary structure"),
-    "label_volume": (recipe, "labels"),
+    "label_voxels": (working, "labels"),
     "check_sample": (working, "check result"),
     "write_volume": (working, "encode and write"),
     "folder_files": (working, "hash volume"),
@@ -53,7 +54,9 @@ def load_kernels() -> None:
         narrowed(np.zeros((1, 1, 64), dtype=np.float32), np.dtype(dtype), overwrite=True)
     in_steps(np.zeros((1, 1, 64), dtype=np.float16), STEP)
     steps.count(np.zeros((1, 1, 64), dtype=np.float16))
-    resample(Volume(np.zeros((4, 4, 4), dtype=np.float32), np.full(3, 0.7), np.zeros(3)))
+    volume = Volume(np.zeros((4, 4, 4), dtype=np.float32), np.full(3, 0.7), np.zeros(3))
+    resample(volume)
+    fit(volume, np.zeros((1, 3)), moments(volume.data))
 
 
 def timed() -> dict[str, float]:

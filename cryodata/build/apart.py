@@ -36,9 +36,11 @@ ONE_THREAD = {
     "NUMEXPR_NUM_THREADS": "1",
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
 }
 """One map a process is all the parallelism there is. Arrays of a plane's size lie in memory that serves again, which
-halves the time of what runs plane by plane; the system has it back when the map is done (`_give_back`)."""
+halves the time of what runs plane by plane; the system has it back when the map is done (`_give_back`). A pool of
+Arrow's own would take 20 MB for the small tables of one entry."""
 
 _own = threading.local()
 _all: set[Apart] = set()

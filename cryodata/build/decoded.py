@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from cryodata.build.verify_tables import read_objects
 from cryodata.core.schema import ArraySpec
-from cryodata.core.volume import Volume
+from cryodata.core.volume import LabelVoxels, Volume
 from cryodata.errors import DatasetError
 from cryodata.formats.row_groups import group_of_volume, read_points
 from cryodata.formats.tables import ATOMS, file_digest, vectors
@@ -21,12 +21,9 @@ from cryodata.formats.versions import DatasetVersion
 from cryodata.formats.volume_metadata import read_metadata, stored_array
 from cryodata.formats.volume_reader import read_array
 from cryodata.formats.volumes import array_path
-from cryodata.prepare.labels import WRITTEN, class_values
+from cryodata.prepare.labels import label_voxels
 
 Columns = dict[str, npt.NDArray[Any]]
-Voxels = tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]
-"voxels int32 (n, 3), z, y, x, and their values uint8 (n,)"
-
 TABLES = ("entries.parquet", "objects.parquet")
 "what is hashed before anything is believed; the atoms are hashed as they are opened"
 
@@ -74,24 +71,13 @@ class Decoder:
         columns = {column: table[column].to_numpy() for column in flat}
         return columns | {column: vectors(table[column]) for column in ("xyz", "voxel_zyx")}
 
-    def label_voxels(self, row: Mapping[str, Any], points: Columns) -> dict[str, Voxels]:
-        """The voxels of each label that hold a class, as the recipe wrote them, without the background."""
-        found = {}
-        for array in self.schema.labels:
-            values = class_values(array, points)
-            written = (points[array.state] == WRITTEN) & (values > 0)
-            voxel = points["voxel_zyx"][written]
+    def label_voxels(self, row: Mapping[str, Any], points: Columns) -> dict[str, LabelVoxels]:
+        """The voxels of each label that hold a class, as the recipe wrote them."""
+        found = {array.name: label_voxels(array, points, points["voxel_zyx"]) for array in self.schema.labels}
+        for voxel, _ in found.values():
             if np.any((voxel < 0) | (voxel >= np.asarray(row["shape_zyx"]))):
                 raise DatasetError(f"entry {row['entry_id']}: a label point claims a voxel outside {row['shape_zyx']}")
-            found[array.name] = (voxel, values[written])
         return found
-
-
-def painted(voxels: Voxels, shape_zyx: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
-    """A label as a volume, uint8 (nz, ny, nx)."""
-    volume = np.zeros(shape_zyx, dtype=np.uint8)
-    volume[tuple(voxels[0].T)] = voxels[1]
-    return volume
 
 
 def memory_of(row: Mapping[str, Any], labels: tuple[ArraySpec, ...]) -> int:

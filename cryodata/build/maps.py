@@ -43,7 +43,7 @@ def checked_moments(volume: Volume, header: MapHeader) -> Moments:
         bad = int(np.count_nonzero(~np.isfinite(volume.data)))
         found_bad = f"{bad:,} of {volume.data.size:,} voxels are NaN or infinite"
         raise RejectedError("not_finite", f"{header.file_name}: {found_bad}; expected numbers")
-    if not volume.data.max() > 0:
+    if not any(plane.max() > 0 for plane in volume.data):
         raise RejectedError("no_positive_density", f"{header.file_name}: no voxel is above 0")
     return found
 

@@ -78,15 +78,16 @@ def atoms_of(item: FittedModel, secondary: str, by_name: bool) -> tuple[str, Ato
         method = "records"
     else:
         method = "computed"
-        atoms = [_with_computed(*pair) for pair in zip(atoms, models, strict=False)]
+        residues = (item.residues, *map(protein_residues, structure.others))
+        atoms = [_with_computed(*pair) for pair in zip(atoms, residues, strict=False)]
     same = {name: name for name in {*np.concatenate([model.chain for model in atoms]).tolist()}}
     return method, merged(atoms, [same] * len(atoms))
 
 
-def _with_computed(atoms: AtomicModel, model: AtomicModel) -> AtomicModel:
-    """Computed secondary structure of each position, for all its atoms."""
-    residues = protein_residues(model)
-    by_position = np.zeros(int(model.position.max(initial=0)) + 1, dtype=np.uint8)
+def _with_computed(atoms: AtomicModel, residues: AtomicModel) -> AtomicModel:
+    """The atoms with the computed secondary structure of their positions. residues: those that are protein."""
+    positions = 1 + max(int(model.position.max(initial=0)) for model in (atoms, residues))
+    by_position = np.zeros(positions, dtype=np.uint8)
     by_position[residues.position] = computed_secondary(residues)
     return atoms.with_secondary(by_position[atoms.position])
 

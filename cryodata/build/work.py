@@ -26,7 +26,7 @@ from cryodata.core.subgrids import SubgridGrid
 from cryodata.errors import RejectedError
 from cryodata.formats.tables import points_table, subgrids_table
 from cryodata.formats.volumes import CODEC, ArrayStorage, folder_files, write_volume
-from cryodata.prepare.labels import LOST, OUTSIDE, WRITTEN, class_values
+from cryodata.prepare.labels import LOST, OUTSIDE, WRITTEN, class_values, label_voxels
 from cryodata.prepare.narrow import in_steps, narrowed
 from cryodata.prepare.statistics import subgrid_statistics
 from cryodata.prepare.validate import check_sample, density_faults
@@ -185,20 +185,21 @@ def _store(
     covered: Mapping[str, Any],
 ) -> Receipt:
     folder, stored = Path(job.folder), sample.density
-    labels = sample.labels if job.parameters.get("label_volumes", True) else {}
+    points, columns = sample.points, sample.points.columns
+    wanted = schema.labels if job.parameters.get("label_volumes", True) else ()
+    labels = {array.name: label_voxels(array, columns, points.voxel_zyx) for array in wanted}
     density, codec = job.parameters.get("density", DENSITY.default), job.parameters.get("codec", CODEC)
     counted = density == "uint16" and schema.density.step_as(stored.data.dtype) > 0
     write_volume(temporary / "volume", stored, labels, schema, covered, ArrayStorage(codec, counted))
     files = folder_files(temporary / "volume")
     name = tree_digest(files)
     place_folder(temporary / "volume", folder / volume_path(entry.entry_id, name), temporary)
-    points, voxels = sample.points, sample.points.voxel_zyx
     grid = SubgridGrid.uniform(sample.density.shape_zyx, BOX, CORE)
     statistics = subgrid_statistics(
         stored.data,
         grid,
-        voxels[points.state_ca == WRITTEN],
-        voxels[points.state == WRITTEN],
+        points.voxel_zyx[points.state_ca == WRITTEN],
+        points.voxel_zyx[points.state == WRITTEN],
     )
     content = {
         "status": "accepted",

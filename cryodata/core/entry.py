@@ -139,11 +139,8 @@ class Sample:
     density: Volume
     "float32, as the recipe normalises it, or already in the type in which it is stored"
 
-    labels: Mapping[str, npt.NDArray[np.uint8]]
-    "label volumes by name, each of the density's shape"
-
     points: LabelPoints
-    "the atoms behind the label volumes"
+    "the atoms that labels are written from"
 
     sequences: tuple[ChainSequence, ...]
     "sequence of each polymer chain"

@@ -11,6 +11,9 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.int64]
 
+LabelVoxels = tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]
+"of a label: voxels int32 (n, 3), z, y, x, each once, and their values uint8 (n,), above 0; all others are 0"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Volume:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import gemmi
 import numpy as np
+import numpy.typing as npt
 
 from cryodata.core.model import COIL, AtomicModel, Structure
 from cryodata.errors import RejectedError
@@ -186,9 +188,11 @@ def _unreadable(path: Path, found: str) -> RejectedError:
 def _columns(
     model: gemmi.Model, kinds: dict[str, str], secondary: SecondaryByPlace | None, parents: dict[str, str]
 ) -> AtomicModel:
-    """One row per atom; a Python loop, about a microsecond an atom and column, because gemmi has no bulk access
-    to sequence numbers. ValueError for a residue that can't be a row."""
-    rows: list[tuple[object, ...]] = []
+    """One row per atom, by a Python loop: what belongs to the residue is told once for all its atoms. ValueError for a
+    residue that can't be a row."""
+    residues: list[tuple[object, ...]] = []
+    atoms: list[tuple[object, ...]] = []
+    sizes: list[int] = []
     position = -1
     for chain in model:
         place: tuple[object, ...] = ()
@@ -197,42 +201,48 @@ def _columns(
             if kind == "ligand" and is_sugar(residue.name):
                 kind = "branched"
             here = place_of(residue.seqid)
-            # NumPy gives every row of a column the length of its longest name
-            if max(len(residue.name), len(chain.name), *(len(atom.name) for atom in residue)) > MAX_NAME:
-                raise ValueError(f"a name near residue {here[0]} has more than {MAX_NAME} letters")
             if here != place:
                 place, position = here, position + 1
-            names = (
-                residue.name,
-                chain.name,
-                residue.label_seq or 0,
-                here[0],
-                here[1].strip(),
-                kind,
-                position,
-                secondary.get((chain.name, *here), COIL) if secondary is not None and kind == "peptide" else 0,
-                parents[residue.name],
+            mine = [(a.pos.tolist(), a.name, a.element.name, a.altloc, a.occ, a.b_iso) for a in residue]
+            # NumPy gives every row of a column the length of its longest name
+            if max(len(residue.name), len(chain.name), *(len(atom[1]) for atom in mine)) > MAX_NAME:
+                raise ValueError(f"a name near residue {here[0]} has more than {MAX_NAME} letters")
+            atoms += mine
+            sizes.append(len(mine))
+            residues.append(
+                (
+                    residue.name,
+                    chain.name,
+                    residue.label_seq or 0,
+                    here[0],
+                    here[1].strip(),
+                    kind,
+                    position,
+                    secondary.get((chain.name, *here), COIL) if secondary is not None and kind == "peptide" else 0,
+                    parents[residue.name],
+                )
             )
-            rows.extend(
-                (a.pos.tolist(), a.name, a.element.name, a.altloc.strip("\0 "), a.occ, a.b_iso, *names) for a in residue
-            )
-    xyz, atom, element, altloc, occ, b, name, chains, label, auth, icode, kind_, places, sse, parent = zip(
-        *rows, strict=True
-    )
+    xyz, atom, element, altloc, occ, b = zip(*atoms, strict=True)
+    name, chains, label, auth, icode, kinds_, places, sse, parent = zip(*residues, strict=True)
+
+    def each(values: Sequence[object], dtype: Any) -> npt.NDArray[Any]:
+        """A column of the atoms from one of the residues."""
+        return np.repeat(np.array(values, dtype=dtype), sizes)
+
     return AtomicModel(
         xyz=np.array(xyz, dtype=np.float64),
         atom=np.array(atom, dtype=np.str_),
         element=np.array(element, dtype=np.str_),
-        residue=np.array(name, dtype=np.str_),
-        chain=np.array(chains, dtype=np.str_),
-        label_seq_id=np.array(label, dtype=np.int32),
-        auth_seq_id=np.array(auth, dtype=np.int32),
-        insertion_code=np.array(icode, dtype=np.str_),
-        altloc=np.array(altloc, dtype=np.str_),
-        entity_kind=np.array(kind_, dtype=np.str_),
+        residue=each(name, np.str_),
+        chain=each(chains, np.str_),
+        label_seq_id=each(label, np.int32),
+        auth_seq_id=each(auth, np.int32),
+        insertion_code=each(icode, np.str_),
+        altloc=np.char.strip(np.array(altloc, dtype=np.str_), "\0 "),
+        entity_kind=each(kinds_, np.str_),
         occupancy=np.array(occ, dtype=np.float32),
         b_factor=np.array(b, dtype=np.float32),
-        position=np.array(places, dtype=np.int32),
-        secondary=np.array(sse, dtype=np.uint8),
-        parent=np.array(parent, dtype=np.str_),
+        position=each(places, np.int32),
+        secondary=each(sse, np.uint8),
+        parent=each(parent, np.str_),
     )

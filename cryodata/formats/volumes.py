@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from cryodata.core.layout import FileDigest
 from cryodata.core.schema import ArraySpec, Schema
-from cryodata.core.volume import Volume
+from cryodata.core.volume import LabelVoxels, Volume
 from cryodata.formats import steps
 from cryodata.formats.codecs import CODECS
-from cryodata.formats.shards import write_shards
+from cryodata.formats.shards import dense, sparse, write_shards
 
 OME_VERSION = "0.5"
 CHUNK = 64
@@ -56,19 +55,19 @@ def array_path(array: ArraySpec) -> str:
 def write_volume(
     folder: Path,
     density: Volume,
-    labels: Mapping[str, npt.NDArray[np.uint8]],
+    labels: Mapping[str, LabelVoxels],
     schema: Schema,
     attributes: Mapping[str, Any],
     storage: ArrayStorage = DEFAULT,
 ) -> None:
     """Write a volume into a new folder; the same arguments give the same bytes.
 
-    density: in the type as which it is read, float16 or float32. labels: volumes to store for viewers, of those that
-    the schema names. attributes: JSON values for `attrs["cryodata"]`. storage: of the density. ValueError for values
-    that can't be stored so.
+    density: in the type as which it is read, float16 or float32. labels: those to store for viewers, of those that the
+    schema names. attributes: JSON values for `attrs["cryodata"]`. storage: of the density. ValueError for values that
+    can't be stored so, and for labels outside the density.
     """
     spec = schema.density
-    arrays = {spec.name: density.data}
+    arrays = {spec.name: dense(density.data)}
     nodes = {"": _group({"ome": _multiscales(spec.name, density, spec.name), "cryodata": dict(attributes)})}
     if labels:
         nodes["labels"] = _group({"ome": {"version": OME_VERSION, "labels": sorted(labels)}})
@@ -76,13 +75,13 @@ def write_volume(
         if array.name in labels:
             ome = {**_multiscales(array.name, density, "0"), "image-label": _image_label(array)}
             nodes[f"labels/{array.name}"] = _group({"ome": ome})
-            arrays[array_path(array)] = labels[array.name]
-    for path, data in arrays.items():
-        shard = shard_shape(data.shape, data.dtype.itemsize)
+            arrays[array_path(array)] = sparse(labels[array.name], density.shape_zyx, CHUNK)
+    for path, chunks in arrays.items():
+        shard = shard_shape(chunks.shape, chunks.dtype.itemsize)
         used = storage if path == spec.name else LABELS
-        stored, told = (steps.DTYPE, steps.ATTRIBUTES) if used.counted else (data.dtype, {})
-        nodes[path] = array_metadata(data.shape, stored, shard, used.codec, told)
-        write_shards(folder / path, data, CHUNK, shard, used.codec, used.counted)
+        stored, told = (steps.DTYPE, steps.ATTRIBUTES) if used.counted else (chunks.dtype, {})
+        nodes[path] = array_metadata(chunks.shape, stored, shard, used.codec, told)
+        write_shards(folder / path, chunks, CHUNK, shard, used.codec, used.counted)
     _write_metadata(folder, nodes)
 
 
@@ -119,7 +118,7 @@ def create_channels(
     (folder / "density").mkdir()
     metadata = array_metadata(density.shape, density.dtype, shard, CODEC, {})
     (folder / "density" / "zarr.json").write_bytes(_metadata_bytes(metadata))
-    write_shards(folder / "density", density, CHUNK, shard, CODEC)
+    write_shards(folder / "density", dense(density), CHUNK, shard, CODEC)
     made = {}
     for name, spec in arrays.items():
         count, cube = len(spec.channels), (spec.tile, spec.tile, spec.tile)
@@ -250,4 +249,5 @@ def _consolidate(folder: Path) -> None:
 
 
 def _metadata_bytes(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, indent=2, allow_nan=False).encode() + b"\n"
+    # on one line: json indents in Python, which takes as long as resampling a small map
+    return json.dumps(value, sort_keys=True, allow_nan=False).encode() + b"\n"

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from cryodata.core.entry import LabelPoints
 from cryodata.core.schema import IGNORE, ArraySpec, Schema
-from cryodata.core.volume import FloatArray
+from cryodata.core.volume import FloatArray, LabelVoxels
 
 WRITTEN, LOST, OUTSIDE = 0, 1, 2
 "state of a point: in its voxel; its voxel went to another atom; its voxel is not in the grid"
@@ -168,10 +168,15 @@ def class_values(array: ArraySpec, columns: Mapping[str, npt.NDArray[Any]]) -> n
     return values
 
 
-def label_volume(array: ArraySpec, points: LabelPoints, shape_zyx: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
-    """A label array written from its points, uint8 (nz, ny, nx)."""
-    columns = points.columns
-    values, written = class_values(array, columns), columns[array.state] == WRITTEN
+def label_voxels(array: ArraySpec, columns: Mapping[str, npt.NDArray[Any]], voxel_zyx: Voxels) -> LabelVoxels:
+    """The voxels of a label array that hold a class. columns: of the atoms table; voxel_zyx: of each atom, (n, 3)."""
+    values = class_values(array, columns)
+    rows = np.flatnonzero((columns[array.state] == WRITTEN) & (values > 0))
+    return voxel_zyx[rows], values[rows]
+
+
+def painted(voxels: LabelVoxels, shape_zyx: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
+    """A label array whole, uint8 (nz, ny, nx)."""
     volume = np.zeros(shape_zyx, dtype=np.uint8)
-    volume[tuple(points.voxel_zyx[written].T)] = values[written]
+    volume[tuple(voxels[0].T)] = voxels[1]
     return volume

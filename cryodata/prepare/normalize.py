@@ -92,8 +92,12 @@ def percentile_above_0(values: npt.NDArray[np.float32], count: int, percent: flo
     at = int(place / count * len(sample))
     floor = sample[at - margin] if at - margin >= 0 else np.float32(0)
     ceiling = sample[at + margin] if at + margin < len(sample) else np.float32(np.inf)
-    between = np.concatenate([piece[(piece > floor) & (piece <= ceiling)] for piece in pieces(flat)])
-    below = count - sum(int(np.count_nonzero(piece > floor)) for piece in pieces(flat))
+    found, below = [], count
+    for piece in pieces(flat):
+        above = piece > floor
+        below -= int(np.count_nonzero(above))
+        found.append(piece[above & (piece <= ceiling)])
+    between = np.concatenate(found)
     if not (below <= low and high < below + len(between)):  # an uneven sample
         between, below = flat[flat > 0], 0
     between.partition((low - below, high - below))

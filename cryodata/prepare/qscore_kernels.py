@@ -1,4 +1,5 @@
-"""The loops of `prepare/qscore.py` compiled by numba: the same sums in the same order, so the same bytes."""
+"""Values between the grid points of a map, and the Q-scores that are made of them: the loops of `prepare/quality.py`
+and `prepare/qscore.py` compiled by numba, the same sums in the same order, so the same bytes."""
 
 from __future__ import annotations
 
@@ -118,10 +119,21 @@ def _correlation(found: Any, expected: Any, flat: float) -> float:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def sample_trilinear(data: Any, index_zyx: Any, found: Any) -> None:
+    """As that of `prepare/quality.py`, into `found` (n,)."""
+    for i in range(len(index_zyx)):
+        found[i] = _between(data, index_zyx[i, 0], index_zyx[i, 1], index_zyx[i, 2])
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _value(data: Any, frame: Any, x: float, y: float, z: float) -> float:
-    """`sample_trilinear` at one position."""
     origin, size = frame
-    place_x, place_y, place_z = (x - origin[0]) / size[0], (y - origin[1]) / size[1], (z - origin[2]) / size[2]
+    return _between(data, (z - origin[2]) / size[2], (y - origin[1]) / size[1], (x - origin[0]) / size[0])  # type: ignore[no-any-return]
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _between(data: Any, place_z: float, place_y: float, place_x: float) -> float:
+    """`sample_trilinear` at one index."""
     nz, ny, nx = data.shape
     if not (0 <= place_z <= nz - 1 and 0 <= place_y <= ny - 1 and 0 <= place_x <= nx - 1):
         return 0.0

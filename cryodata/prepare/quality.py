@@ -79,6 +79,12 @@ def sample_trilinear(data: npt.NDArray[np.float32], index_zyx: FloatArray) -> Fl
 
     data: (nz, ny, nx). index_zyx: float64 (n, 3).
     """
+    plain = data.dtype == np.float32 and data.flags.c_contiguous
+    compiled = loops("cryodata.prepare.qscore_kernels") if plain else None
+    if compiled is not None:
+        found = np.empty(len(index_zyx))
+        compiled.sample_trilinear(data, np.ascontiguousarray(index_zyx), found)
+        return found
     inside, ends, weights = np.ones(len(index_zyx), dtype=np.bool_), [], []
     for index, count in zip(np.ascontiguousarray(index_zyx.T), data.shape, strict=True):
         inside &= (index >= 0) & (index <= count - 1)

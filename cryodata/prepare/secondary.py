@@ -61,7 +61,8 @@ def complete_backbone(model: AtomicModel) -> tuple[npt.NDArray[np.int32], Backbo
     """The residues that have N, CA, C and O: their `position`, int32 (n,), and the atoms."""
     rows = {}
     for name, element in (("N", "N"), ("CA", "C"), ("C", "C"), ("O", "O")):
-        found = np.flatnonzero((model.atom == name) & (np.char.upper(model.element) == element))
+        found = np.flatnonzero(model.atom == name)
+        found = found[np.char.upper(model.element[found]) == element]
         places, first = np.unique(model.position[found], return_index=True)
         rows[name] = dict(zip(places.tolist(), found[first].tolist(), strict=True))
     complete = sorted(set.intersection(*(set(found) for found in rows.values())))

@@ -26,11 +26,7 @@ def check_sample(sample: Any, schema: Schema) -> None:
     problems = list(density_faults(density, schema))
     if density.dtype not in (np.float32, np.float16):
         problems.append(f"density is {density.dtype}; expected float32 or float16")
-    if set(sample.labels) != {array.name for array in schema.labels}:
-        problems.append(f"labels are {', '.join(sorted(sample.labels))}; the schema has other ones")
-    for name, volume in sample.labels.items():
-        if volume.shape != density.shape or volume.dtype != np.uint8:
-            problems.append(f"label {name} is {volume.dtype} {volume.shape}; expected uint8 {density.shape}")
+    problems += voxel_faults(sample.points.voxel_zyx, sample.points.columns, density.shape)
     declared = {fact.name: FACT_KINDS[fact.dtype] for fact in schema.facts}
     if set(sample.facts) != set(declared):
         problems.append(f"facts are not those of the schema: {', '.join(sorted(set(sample.facts) ^ set(declared)))}")
@@ -67,14 +63,22 @@ def point_faults(
         other = int(np.count_nonzero((columns[name] == UNLABELLED) != (expected == UNLABELLED)))
         if other:
             yield f"{other} atoms are called labelled and are not, or the reverse ({name})"
+    yield from voxel_faults(voxel, columns, shape)
+
+
+def voxel_faults(
+    voxel: npt.NDArray[np.int32], columns: Mapping[str, npt.NDArray[Any]], shape: tuple[int, ...]
+) -> Iterator[str]:
+    """Points whose states their voxels do not bear out."""
     inside = np.all((voxel >= 0) & (voxel < np.asarray(shape)), axis=1)
-    labelled = columns["state"] != UNLABELLED
-    wrong = int(np.count_nonzero((inside == (columns["state"] == OUTSIDE))[labelled]))
-    if wrong:
-        yield f"{wrong} label points are in the grid and called outside, or the reverse"
     for state in ("state", "state_ca"):
-        written = voxel[columns[state] == WRITTEN]
-        if len(np.unique(written, axis=0)) != len(written):
+        labelled = columns[state] != UNLABELLED
+        wrong = int(np.count_nonzero((inside == (columns[state] == OUTSIDE))[labelled]))
+        if wrong:
+            yield f"{wrong} label points are in the grid and called outside, or the reverse ({state})"
+        written = voxel[inside & (columns[state] == WRITTEN)].astype(np.int64)
+        place = np.sort((written[:, 0] * shape[1] + written[:, 1]) * shape[2] + written[:, 2])
+        if np.any(place[1:] == place[:-1]):
             yield f"two label points were written into one voxel ({state})"
 
 

@@ -110,4 +110,5 @@ def sum_powers(values: Any, base: float, sums: Any) -> None:
         apart = np.float64(values[whole + lane]) - base
         first[lane] += apart
         second[lane] += apart * apart
-    sums[0], sums[1] = first, second
+    for lane in range(LANES):  # arrays into arrays would take seconds to compile
+        sums[0, lane], sums[1, lane] = first[lane], second[lane]

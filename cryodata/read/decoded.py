@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from cryodata.core.schema import ArraySpec, Schema
 from cryodata.core.subgrids import Shape, cut_box
+from cryodata.core.volume import LabelVoxels
 from cryodata.errors import DatasetError
 from cryodata.formats.row_groups import LABELLING
 from cryodata.prepare.draw import OFFSET, OFFSET_MASK, draw
@@ -22,8 +23,6 @@ from cryodata.read.columns import ArrayColumn
 SLAB = 16
 "planes of a whole volume whose labels are drawn together, so that what is kept of the search stays small"
 
-LabelVoxels = Mapping[str, tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VolumeLabels:
@@ -34,8 +33,8 @@ class VolumeLabels:
     "`floor` or `nearest`, the rule of the stored labels"
 
     grid: Grid
-    voxels: LabelVoxels
-    "by label, where an atom has one voxel: voxels int32 (n, 3), sorted by z, and their values uint8 (n,); else none"
+    voxels: Mapping[str, LabelVoxels]
+    "by label, sorted by z, where an atom has one voxel; else none"
 
     points: tuple[Points, ...]
     "atoms by labels that the same of them compete for; none where `voxels` say all"
@@ -155,7 +154,7 @@ def volume_labels(asked: LabelsAsked, columns: Columns, row: Mapping[str, Any]) 
     """
     grid = Grid(_shape(row), row["origin_xyz"], row["voxel_size_xyz"])
     values = {array.name: class_values(array, columns) for array in asked.labels}
-    voxels: LabelVoxels = {}
+    voxels: Mapping[str, LabelVoxels] = {}
     if asked.rule.by_voxel:
         voxels = _label_voxels(asked, columns, values, grid, row["entry_id"])
     points = label_points(asked.schema, columns, values, grid, asked.rule) if asked.points else ()
@@ -168,7 +167,7 @@ def _label_voxels(
     values: Mapping[str, npt.NDArray[np.uint8]],
     grid: Grid,
     entry_id: str,
-) -> LabelVoxels:
+) -> dict[str, LabelVoxels]:
     voxel, states = columns["voxel_zyx"], {name: columns[name] for name in ("state", "state_ca")}
     if asked.rule.kind in VOXEL_RULES:
         voxel = VOXEL_RULES[asked.rule.kind](columns["xyz"], grid.origin_xyz, grid.voxel_size_xyz)

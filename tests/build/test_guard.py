@@ -59,7 +59,8 @@ class Mine(Cryo2Struct):
             data = sample.density.data.astype("float32") * 1e5
             return replace(sample, density=replace(sample.density, data=data))
         if fault == "label":
-            return replace(sample, labels={**sample.labels, "atom": sample.labels["atom"][:-1]})
+            sample.points.voxel_zyx[sample.points.state_ca == 0] = -1
+            return sample
 
 BUILDER = Mine()
 """
@@ -89,7 +90,7 @@ def run(folder: Path, fault: str, workers: int) -> dict[str, Any]:
         ("extra", 0, "crashed", "facts are not those of the schema: surprise"),
         ("range", 0, "crashed", "density is 0 to 3; expected 0 to 1"),
         ("type", 0, "crashed", "as float16 its density is 0 to inf; expected 0 to 100000"),
-        ("label", 0, "crashed", "label atom is uint8 "),
+        ("label", 0, "crashed", "label points are in the grid and called outside, or the reverse (state_ca)"),
         ("kill", 2, "crashed", "its process died 2 times: it was ended by signal 9 (Killed"),
     ],
 )

@@ -12,7 +12,7 @@ import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 from zarr.core.indexing import morton_order_iter
 
-from cryodata.formats.shards import morton_order, write_shards
+from cryodata.formats.shards import dense, morton_order, sparse, write_shards
 from cryodata.formats.volumes import CHUNK as STORED_CHUNK
 from cryodata.formats.volumes import array_metadata, folder_files, shard_shape
 
@@ -56,7 +56,7 @@ def test_the_bytes_are_those_of_zarr(tmp_path: Path, shape: Any, shard: Any, dty
     data = (data * 100).astype(dtype)
 
     by_zarr(tmp_path / "zarr", data, shard, codec)
-    write_shards(tmp_path / "ours", data, CHUNK, shard, codec)
+    write_shards(tmp_path / "ours", dense(data), CHUNK, shard, codec)
 
     expected = [item for item in folder_files(tmp_path / "zarr") if item[0] != "zarr.json"]
     assert folder_files(tmp_path / "ours") == expected
@@ -66,18 +66,45 @@ def test_minus_zero_is_a_value_and_nothing_is_none(tmp_path: Path) -> None:
     for name, value in (("minus", -0.0), ("nothing", 0.0)):
         data = np.full((8, 8, 8), value, dtype=np.float32)
         by_zarr(tmp_path / name / "zarr", data, (8, 8, 8))
-        write_shards(tmp_path / name / "ours", data, CHUNK, (8, 8, 8), codec="zstd")
+        write_shards(tmp_path / name / "ours", dense(data), CHUNK, (8, 8, 8), codec="zstd")
 
         expected = [item for item in folder_files(tmp_path / name / "zarr") if item[0] != "zarr.json"]
         assert folder_files(tmp_path / name / "ours") == expected
         assert bool(expected) == (name == "minus")
 
 
+@pytest.mark.parametrize("count", [0, 1, 200])
+def test_a_label_is_written_from_its_voxels_as_from_the_whole_array(tmp_path: Path, count: int) -> None:
+    rng, shape, shard = np.random.default_rng(3), (20, 30, 41), (16, 16, 24)
+    data = np.zeros(shape, dtype=np.uint8)
+    data.reshape(-1)[rng.choice(data.size, count, replace=False)] = rng.integers(1, 21, count)
+    voxel = np.argwhere(data).astype(np.int32)
+    shuffled = rng.permutation(len(voxel))
+
+    write_shards(tmp_path / "whole", dense(data), CHUNK, shard, codec="zstd")
+    write_shards(
+        tmp_path / "voxels",
+        sparse((voxel[shuffled], data[tuple(voxel[shuffled].T)]), shape, CHUNK),
+        CHUNK,
+        shard,
+        "zstd",
+    )
+
+    assert folder_files(tmp_path / "voxels") == folder_files(tmp_path / "whole")
+    assert bool(folder_files(tmp_path / "voxels")) == (count > 0)
+
+
+@pytest.mark.parametrize("voxel", [(20, 0, 0), (0, -1, 0), (0, 0, 45)], ids=str)
+def test_a_label_outside_its_volume_is_refused(voxel: tuple[int, int, int]) -> None:
+    with pytest.raises(ValueError, match="invalid entry"):
+        sparse((np.array([voxel], dtype=np.int32), np.ones(1, dtype=np.uint8)), (20, 30, 41), CHUNK)
+
+
 def test_a_view_in_another_order_of_memory_is_written_as_it_reads(tmp_path: Path) -> None:
     data = np.random.default_rng(2).random((17, 9, 12)).astype(np.float32).transpose(2, 0, 1)
 
-    write_shards(tmp_path / "view", data, CHUNK, (16, 24, 16), codec="zstd")
-    write_shards(tmp_path / "copy", np.ascontiguousarray(data), CHUNK, (16, 24, 16), codec="zstd")
+    write_shards(tmp_path / "view", dense(data), CHUNK, (16, 24, 16), codec="zstd")
+    write_shards(tmp_path / "copy", dense(np.ascontiguousarray(data)), CHUNK, (16, 24, 16), codec="zstd")
 
     assert folder_files(tmp_path / "view") == folder_files(tmp_path / "copy")
 

@@ -48,7 +48,8 @@ def make(
     atom[-1, -1, -1] = 1
     volume = Volume(density, np.ones(3), np.array([-1.5, 0.25, 100.0]))
     stored = replace(volume, data=density.astype(dtype))
-    write_volume(folder, stored, {"atom": atom}, SCHEMA, {"recipe": "x"}, ArrayStorage(codec))
+    labels = {"atom": (np.argwhere(atom).astype(np.int32), atom[atom > 0])}
+    write_volume(folder, stored, labels, SCHEMA, {"recipe": "x"}, ArrayStorage(codec))
     return folder, volume, atom
 
 

@@ -12,8 +12,9 @@ import pytest
 from cryodata.core.model import AtomicModel
 from cryodata.core.volume import Volume
 from cryodata.prepare.arrays import AMINO, ATOM, SECONDARY
-from cryodata.prepare.labels import LOST, OUTSIDE, UNLABELLED, WRITTEN, label_volume
+from cryodata.prepare.labels import LOST, OUTSIDE, UNLABELLED, WRITTEN
 from cryodata.prepare.unpaint import Painted, recognised, unpainted
+from tests.prepare.labelled import volume_of
 
 ARRAYS = {array.name: replace(array, kinds=()) for array in (ATOM, AMINO, SECONDARY)}
 NAMES = {name: {item.value: item.name for item in array.classes} for name, array in ARRAYS.items()}
@@ -49,7 +50,7 @@ def model(*rows: tuple[str, str, str, int, Voxel]) -> AtomicModel:
 
 
 def same(label: str, points: object, expected: npt.NDArray[np.uint8]) -> bool:
-    return bool(np.array_equal(label_volume(ARRAYS[label], points, SHAPE), expected))  # type: ignore[arg-type]
+    return bool(np.array_equal(volume_of(ARRAYS[label], points, SHAPE), expected))  # type: ignore[arg-type]
 
 
 def test_each_label_is_written_again_from_the_points_it_was_read_as() -> None:
@@ -123,5 +124,5 @@ def test_labels_that_there_is_no_volume_of_come_from_the_model() -> None:
 
     points, _ = recognised(unpainted(labels, GRID), model(("CA", "C", "VAL", 1, (1, 1, 1))), labels, GRID)
 
-    assert label_volume(ARRAYS["amino"], points, SHAPE)[1, 1, 1] == 20
-    assert label_volume(ARRAYS["secondary"], points, SHAPE)[1, 1, 1] == 2
+    assert volume_of(ARRAYS["amino"], points, SHAPE)[1, 1, 1] == 20
+    assert volume_of(ARRAYS["secondary"], points, SHAPE)[1, 1, 1] == 2

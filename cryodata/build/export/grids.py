@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cryodata.build.decoded import memory_of, painted
+from cryodata.build.decoded import memory_of
 from cryodata.build.export import Chosen, Layout, Piece
 from cryodata.build.subset import ROW
 from cryodata.core.subgrids import SubgridGrid
 from cryodata.errors import UsageError
+from cryodata.prepare.labels import painted
 
 LISTS = {"validation": "valid"}
 "what the published scripts call a split, where that is not its name"

@@ -22,17 +22,18 @@ from typing import Any
 
 import numpy as np
 
-from cryodata.build.decoded import Columns, Voxels, memory_of, painted
+from cryodata.build.decoded import Columns, memory_of
 from cryodata.build.export import Chosen, Layout, Piece
 from cryodata.build.export.atoms import model_of
 from cryodata.build.export.sequences import sequence_texts
 from cryodata.build.subset import ROW
 from cryodata.core.splits import SPLITS
-from cryodata.core.volume import Volume
+from cryodata.core.volume import LabelVoxels, Volume
 from cryodata.formats.mrc import write_plain_map
 from cryodata.formats.mrc_header import LABELS_BY
 from cryodata.formats.structure import write_mmcif
 from cryodata.formats.tables import ENTRY_COLUMNS
+from cryodata.prepare.labels import painted
 
 DENSITY = "emd_normalized_map.mrc"
 
@@ -94,7 +95,7 @@ def _write(chosen: Chosen, row: Mapping[str, Any], folder: Path) -> None:
         write_mmcif(place / f"{stem}.cif", model_of(points), stem, full)
 
 
-def _calphas(points: Columns) -> Voxels:
+def _calphas(points: Columns) -> LabelVoxels:
     voxel = points["voxel_zyx"][points["state_ca"] == 0]
     return voxel, np.ones(len(voxel), dtype=np.uint8)
 

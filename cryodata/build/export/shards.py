@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cryodata.build.decoded import memory_of, painted
+from cryodata.build.decoded import memory_of
 from cryodata.build.export import Chosen, Piece
 from cryodata.build.export.grids import grid_of
 from cryodata.build.subset import ROW
+from cryodata.prepare.labels import painted
 
 PER_SHARD = 1024
 "sub-grids of a shard: about 160 MB as they are in memory, the size that the Hub and WebDataset advise"

@@ -11,7 +11,7 @@ import pytest
 
 from cryodata.core.rotations import ROTATIONS, rotate_points
 from cryodata.core.subgrids import SubgridGrid, cut_box
-from cryodata.prepare.labels import label_volume, settle_all
+from cryodata.prepare.labels import settle_all
 from cryodata.prepare.points import STEP, BoxPoints, Grid, label_points
 from cryodata.prepare.rules import LabelRule
 from tests.prepare.draw.atoms import (
@@ -27,6 +27,7 @@ from tests.prepare.draw.atoms import (
     schema,
     values_of,
 )
+from tests.prepare.labelled import volume_of
 
 
 @pytest.mark.parametrize("text", ["stored", "floor", "nearest"])
@@ -45,7 +46,7 @@ def test_a_box_has_the_labels_that_the_volume_has_there(text: str, recipe: str, 
         )
 
         for array in LABELS:
-            volume = label_volume(array, points, SHAPE)
+            volume = volume_of(array, points, SHAPE)
             assert np.count_nonzero(volume) > 0
             assert np.array_equal([cut_box(volume, start, 8) for start in starts], found[array.name])
 
@@ -99,6 +100,6 @@ def test_collisions_are_settled_again_in_the_rotated_box(text: str) -> None:
         settled = replace(before, voxel_zyx=voxel, **state)
         assert np.count_nonzero(settled.state == 1) > 5
         for array in LABELS:
-            volume = label_volume(array, settled, (box, box, box))
+            volume = volume_of(array, settled, (box, box, box))
             assert np.count_nonzero(volume) > 50
             assert np.array_equal(volume, found[array.name][0])
