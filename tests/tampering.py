@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cryodata.formats.manifest import CHECKSUM, sealed
+from cryodata.core.layout import CHECKSUM, sealed
 
 VERSION = "versions/0.1.0.json"
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from cryodata.build.workspace import write_json
 from cryodata.core.entry import Entry, Rejection
-from cryodata.core.layout import FORMAT_VERSION, FileDigest, canonical_json, volume_path
+from cryodata.core.layout import CHECKSUM, FORMAT_VERSION, FileDigest, checksum, parse_json, sealed, volume_path
 from cryodata.formats.tables import file_digest, read_table, write_table
 
 FOLDER = "receipts"
@@ -60,7 +60,9 @@ def read_receipt(folder: Path, entry: Entry, digest: str, hashed: bool) -> Recei
     hashed: read every byte of the volume; without, its files have the right sizes.
     """
     try:
-        content = json.loads(_path(folder, digest).read_bytes())
+        content = parse_json(_path(folder, digest).read_bytes())
+        if content.pop(CHECKSUM) != checksum(content):
+            return None
         if content["format"] != FORMAT_VERSION or content["digest"] != digest:
             return None
         receipt = Receipt(digest, content)
@@ -100,7 +102,7 @@ def write_receipt(
         hashes[name] = file_digest(temporary / name, name)[2]
         os.replace(temporary / name, _table_path(folder, digest, name))
     content = {"format": FORMAT_VERSION, "digest": digest, "tables": hashes, **content}
-    (temporary / "receipt").write_bytes(canonical_json(content) + b"\n")
+    (temporary / "receipt").write_bytes(sealed(content))
     os.replace(temporary / "receipt", _path(folder, digest))
     return Receipt(digest, content)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -15,6 +15,9 @@ FORMAT_VERSION = 2
 "of what is written; 2: density from 0 to 1 may be stored as numbers of steps, with a scale factor"
 
 READABLE_FORMATS = (1, 2)
+
+CHECKSUM = "checksum"
+"key of the checksum in a JSON file that nothing else hashes"
 
 NAME_DIGITS = 12
 "hexadecimal digits of a content hash that name a folder"
@@ -66,6 +69,16 @@ def tree_digest(files: Iterable[FileDigest]) -> str:
 def canonical_json(value: Any) -> bytes:
     """The one JSON text of a value: keys sorted, no blanks, no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
+
+
+def sealed(value: Mapping[str, Any]) -> bytes:
+    """Canonical JSON, one line, with a checksum of all else."""
+    return canonical_json({**value, CHECKSUM: checksum(value)}) + b"\n"
+
+
+def checksum(value: Mapping[str, Any]) -> str:
+    """What `sealed` adds to a value without it: sha256 of its canonical JSON."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
 def parse_json(raw: bytes) -> Any:

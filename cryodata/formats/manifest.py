@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from cryodata.core.layout import (
+    CHECKSUM,
     FORMAT_VERSION,
     READABLE_FORMATS,
-    canonical_json,
+    checksum,
     is_version,
     manifest_path,
     parse_json,
     safe_relative,
+    sealed,
     version_key,
 )
 from cryodata.core.schema import Schema
@@ -25,10 +26,6 @@ from cryodata.formats.naming import named_once
 
 MAX_MANIFEST_BYTES = 4 << 20
 "a manifest names its tables in 150 bytes each, of which 10^6 entries have 16,600; more is not read"
-
-
-CHECKSUM = "checksum"
-"key of the checksum in a manifest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +72,7 @@ class Manifest:
     "of its volumes and tables, one of READABLE_FORMATS"
 
     def to_bytes(self) -> bytes:
-        """Canonical JSON, one line, with a checksum of all else: the manifest is what hashes everything, and nothing
-        hashes it."""
+        """As a file: the manifest is what hashes everything, and nothing hashes it."""
         value = {name: getattr(self, name) for name in self.__slots__ if name not in ("schema", "files")}
         value["schema"] = self.schema.to_json()
         value["files"] = {name: asdict(file) for name, file in self.files.items()}
@@ -91,8 +87,8 @@ class Manifest:
                 known = " and ".join(map(str, READABLE_FORMATS))
                 raise ValueError(f"format {value['format']}; this cryodata reads {known}")
             said = value.pop(CHECKSUM, None)  # the first datasets have none
-            if said not in (None, _checksum(value)):
-                raise ValueError(f"its checksum is {_checksum(value)}; it says {str(said)[:80]}")
+            if said not in (None, checksum(value)):
+                raise ValueError(f"its checksum is {checksum(value)}; it says {str(said)[:80]}")
             value["schema"] = Schema.from_json(value["schema"])
             value["files"] = {safe_relative(name): TableFile(**file) for name, file in value["files"].items()}
             value["schemes"] = {scheme: tuple(names) for scheme, names in value["schemes"].items()}
@@ -103,16 +99,6 @@ class Manifest:
             return manifest
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DatasetError(f"{where}: no manifest of a dataset ({type(error).__name__}: {error})") from None
-
-
-def sealed(value: Mapping[str, Any]) -> bytes:
-    """Bytes of a manifest that holds this, without the checksum, which is added."""
-    return canonical_json({**value, CHECKSUM: _checksum(value)}) + b"\n"
-
-
-def _checksum(value: Mapping[str, Any]) -> str:
-    """sha256 of the canonical JSON of everything but the checksum."""
-    return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
 def _check_types(manifest: Manifest) -> None:

@@ -17,6 +17,7 @@ import pytest
 from cryodata.build.dataset import Report, build
 from cryodata.build.request import Request
 from cryodata.build.workspace import FOLDER, remove_stale, temporary_folder
+from cryodata.core.layout import CHECKSUM, sealed
 from cryodata.formats.volumes import folder_files
 
 SETTINGS = ("maps=4", "residues=60", "resolution=3.5")
@@ -33,10 +34,21 @@ def swap(one: Path, two: Path) -> None:
 
 
 def edit(path: Path, **changes: object) -> None:
-    path.write_text(json.dumps({**json.loads(path.read_bytes()), **changes}), encoding="utf-8")
+    """By somebody who knows how receipts are sealed."""
+    content = json.loads(path.read_bytes())
+    del content[CHECKSUM]
+    path.write_bytes(sealed({**content, **changes}))
+
+
+def flip(path: Path) -> None:
+    """One bit of a number: it is JSON as before, of the same length."""
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(b'"n_subgrids":') + len(b'"n_subgrids":')] ^= 1
+    path.write_bytes(raw)
 
 
 DAMAGE = {
+    "one bit": lambda receipts, tables: flip(receipts[0]),
     "empty": lambda receipts, tables: receipts[0].write_bytes(b""),
     "list": lambda receipts, tables: receipts[0].write_bytes(b"[]"),
     "deep": lambda receipts, tables: receipts[0].write_bytes(b"[" * 100_000),

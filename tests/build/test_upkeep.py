@@ -58,7 +58,7 @@ def shard_of(folder: Path) -> Path:
 
 def flip(path: Path) -> None:
     raw = bytearray(path.read_bytes())
-    raw[len(raw) // 2] ^= 0xFF
+    raw[len(raw) // 2] ^= 1
     path.write_bytes(raw)
 
 

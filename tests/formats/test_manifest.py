@@ -11,8 +11,9 @@ import pytest
 
 from cryodata.build.dataset import Report
 from cryodata.build.spread import ATOMS_PER_FILE, SUBGRIDS_PER_FILE
+from cryodata.core.layout import sealed
 from cryodata.errors import DatasetError, UsageError
-from cryodata.formats.manifest import Manifest, TableFile, create_manifest, list_versions, next_version, sealed
+from cryodata.formats.manifest import Manifest, TableFile, create_manifest, list_versions, next_version
 from cryodata.formats.tables import MAX_ENTRIES
 from cryodata.formats.versions import open_version
 from tests.tampering import manifest_of
