@@ -25,7 +25,7 @@ from cryodata.core.layout import canonical_json
 from cryodata.core.parameters import resolve
 from cryodata.formats.versions import open_version
 from cryodata.formats.volumes import folder_files
-from cryodata.prepare.labels import WRITTEN
+from cryodata.prepare.labels import WRITTEN, label_voxels
 
 
 class BuilderContract:
@@ -87,12 +87,11 @@ class BuilderContract:
         for sample in self.samples(builder, entries, parameters):
             density = sample.density.data
             assert schema.density.minimum <= density.min() <= density.max() <= schema.density.maximum
-            assert set(sample.labels) == {array.name for array in schema.labels}
             assert set(sample.facts) == {fact.name for fact in schema.facts}
             for array in schema.labels:
-                volume = sample.labels[array.name]
-                assert (volume.shape, volume.dtype) == (density.shape, np.dtype(array.dtype))
-                assert set(np.unique(volume)) <= {0, *array.values.values()}
+                voxel, values = label_voxels(array, sample.points.columns, sample.points.voxel_zyx)
+                assert len(voxel) == len(np.unique(voxel, axis=0)) == len(values)
+                assert set(values.tolist()) <= {*array.values.values()}
 
     def test_labels_lie_inside_the_grid_and_on_atoms(
         self, builder: Builder, entries: list[Entry], parameters: Mapping[str, Any]

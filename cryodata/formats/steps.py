@@ -8,6 +8,7 @@ xarray, for one, gives values from 0 to 1; what knows nothing of it gives number
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache, partial
 
 import numpy as np
@@ -24,6 +25,12 @@ ATTRIBUTES = {"scale_factor": STEP}
 
 NONE = 65535
 "in the table of numbers: there is none"
+
+Part = tuple[slice, ...]
+"where something lies in an array"
+
+Put = Callable[[Part, Part], None]
+"writes to a place of one array what lies at a place of another"
 
 _loops = partial(loops, "cryodata.formats.steps_kernels", half=True)
 
@@ -43,14 +50,18 @@ def count(values: npt.NDArray[np.float16]) -> npt.NDArray[np.uint16]:
     return numbers
 
 
-def put(target: npt.NDArray[np.float16], numbers: npt.NDArray[np.uint16], past: bool) -> None:
-    """Write the values of numbers (nz, ny, nx), whose rows are contiguous. past: those of the target begin lines of the
-    cache; they are written past it."""
+def putter(target: npt.NDArray[np.float16], numbers: npt.NDArray[np.uint16], past: bool) -> Put:
+    """What writes the values of a part of some numbers (nz, ny, nx), whose rows are contiguous, to a part of a target.
+    past: rows of the target begin lines of the cache; they are written past it."""
     compiled = _loops() if target.strides[-1] == target.itemsize else None
-    if compiled is not None:
-        compiled.put(target.view(np.uint16), numbers, past)
-    else:
-        target[...] = _values()[numbers]
+    if compiled is None:
+
+        def put(place: Part, part: Part) -> None:
+            target[place] = _values()[numbers[part]]
+
+        return put
+    into, move = target.view(np.uint16), compiled.put
+    return lambda place, part: move(into[place], numbers[part], past)
 
 
 # arithmetic of float16 is slow, and there are few numbers of 16 bits

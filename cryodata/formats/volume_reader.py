@@ -24,6 +24,7 @@ from cryodata.errors import DatasetError
 from cryodata.formats import steps
 from cryodata.formats.codecs import CODECS
 from cryodata.formats.shards import CRC_BYTES, EMPTY
+from cryodata.formats.steps import Part, Put
 from cryodata.formats.volume_metadata import StoredArray, why
 
 SLACK = 1 << 16
@@ -37,9 +38,6 @@ KEPT_BYTES = 8 << 20
 
 _own = threading.local()
 _loops = partial(loops, "cryodata.compiled.moves")
-
-Part = tuple[slice, ...]
-"where something lies in an array"
 
 Open = Callable[[str], RawIOBase]
 "opens a file by its path in the volume's folder; raises FileNotFoundError"
@@ -169,7 +167,7 @@ def _read_shard(
             raise ValueError(f"chunk {tuple(place)} claims the bytes {offset} to {offset + size}")
         piece = pieces.read(offset, size)
         frame = piece[:-CRC_BYTES]
-        _check_crc(frame, piece[-CRC_BYTES:], f"chunk {tuple(place)}")
+        _check_crc(frame, piece[-CRC_BYTES:], "chunk", place)
         try:
             decode(frame, scratch)
         except ValueError as error:
@@ -195,12 +193,12 @@ def _listed(
         )
 
 
-def _putter(result: npt.NDArray[Any], chunk: npt.NDArray[Any], counted: bool) -> Callable[[Part, Part], None]:
+def _putter(result: npt.NDArray[Any], chunk: npt.NDArray[Any], counted: bool) -> Put:
     """What writes a part of a chunk to a place of the result. Past the caches where rows begin their lines: a volume is
     larger than they are, and to read what will be overwritten takes most of the time."""
     past = chunk.shape[-1] * chunk.itemsize % LINE == 0 and _in_lines(result)
     if counted:
-        return lambda place, part: steps.put(result[place], chunk[part], past)
+        return steps.putter(result, chunk, past)
     compiled = _loops() if past else None
     if compiled is None:
 
@@ -230,7 +228,8 @@ def _in_lines(target: npt.NDArray[Any]) -> bool:
     )
 
 
-def _check_crc(data: npt.NDArray[np.uint8], said: npt.NDArray[np.uint8], what: str) -> None:
+def _check_crc(data: npt.NDArray[np.uint8], said: npt.NDArray[np.uint8], what: str, place: Sequence[int] = ()) -> None:
     found, expected = google_crc32c.value(data), int.from_bytes(said.tobytes(), "little")
     if found != expected:
-        raise ValueError(f"crc32c of {what} is {found:08x}; expected {expected:08x}")
+        where = f" {tuple(place)}" if place else ""
+        raise ValueError(f"crc32c of {what}{where} is {found:08x}; expected {expected:08x}")

@@ -114,8 +114,9 @@ def test_one_value_between_the_steps_is_noticed_wherever_it_is(loops: str, place
 def test_every_number_has_its_value(loops: str) -> None:
     numbers = np.arange(1 << 16, dtype=np.uint16).reshape(1, 1, -1)
     found = np.empty(numbers.shape, dtype=np.float16)
+    whole = (slice(None),) * 3
 
-    steps.put(found, numbers, past=False)
+    steps.putter(found, numbers, past=False)(whole, whole)
 
     assert np.array_equal(found, (numbers * np.float32(STEP)).astype(np.float16))
 
