@@ -41,7 +41,7 @@ $(VENV)/.torch: $(VENV)/.python constraints.txt
 
 # not editable: from the folder above, an editable install would be hidden by the checkout's own name
 $(VENV)/.demo: $(VENV)/.torch pyproject.toml $(wildcard cryodata/*.py cryodata/*/*.py builders/*.py cards/*)
-	$(PIP) install -c constraints.txt '.[demo]'
+	test -e $(VENV)/.dev || $(PIP) install -c constraints.txt '.[demo]'
 	touch $@
 
 # what numba compiled and kept beside the modules of .demo outlives them, and would hide the checkout

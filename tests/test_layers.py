@@ -55,7 +55,7 @@ HOMES = {
         "compiled/moves.py",
         "formats/steps_kernels.py",
         "prepare/around_kernels.py",
-        "prepare/qscore_kernels.py",
+        "prepare/sampling_kernels.py",
         "prepare/volume_kernels.py",
     },
     "dask": {"build/clusters.py", "build/run.py"},

@@ -18,6 +18,7 @@ from cryodata.build.workspace import remove_stale
 from cryodata.core.entry import Entry, Rejection
 from cryodata.core.layout import DATASET_NAME, FORMAT_VERSION, version_key
 from cryodata.core.parameters import resolve
+from cryodata.core.schema import Schema
 from cryodata.core.splits import fixed_splits
 from cryodata.errors import UsageError
 from cryodata.formats.manifest import Manifest, list_versions, next_version
@@ -86,10 +87,10 @@ def prepare(request: Request) -> Prepared:
     builder = find_builder(request.builder)
     remove_stale(request.root / (request.name or builder.name))
     job, version, listed = job_of(request, builder)
-    folder = Path(job.folder)
+    folder, schema = Path(job.folder), checked_schema(builder, job)
     listing = builder.entries(request.source, job.parameters, folder)
     if request.catalog is not None:
-        listing = edited(listing, request.catalog, reserved_columns(builder.schema(job.recipe, job.parameters)), folder)
+        listing = edited(listing, request.catalog, reserved_columns(schema), folder)
     listed = recognised(listed, listing)
     if job.parameters["unknown_ids"] == "refuse":
         check_listed(listed, listing)
@@ -98,6 +99,15 @@ def prepare(request: Request) -> Prepared:
     parent, units = parent_splits(request.root, folder.name, version, job.parameters["parent"])
     fixed_splits(admitted, listed, {})  # refuses a bad list before the work
     return Prepared(builder, job, version, entries, admitted, refused, listed, parent, units)
+
+
+def checked_schema(builder: Builder, job: Job) -> Schema:
+    """What the builder declares. UsageError where no manifest could hold it, before any work."""
+    schema = builder.schema(job.recipe, job.parameters)
+    try:
+        return Schema.from_json(schema.to_json())
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"builder {builder.name}: no dataset can have its schema ({error})") from None
 
 
 def job_of(request: Request, builder: Builder) -> tuple[Job, str, dict[str, str]]:

@@ -72,7 +72,7 @@ def canonical_json(value: Any) -> bytes:
 
 
 def sealed(value: Mapping[str, Any]) -> bytes:
-    """Canonical JSON, one line, with a checksum of all else."""
+    """Canonical JSON, one line, with a checksum of all else. Its keys are text throughout."""
     return canonical_json({**value, CHECKSUM: checksum(value)}) + b"\n"
 
 

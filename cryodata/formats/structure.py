@@ -71,7 +71,8 @@ def read_structure(path: Path, every_model: bool = False) -> Structure:
     try:
         kinds = kinds_by_subchain(structure)
         secondary, parents = secondary_from_records(structure), parents_of(structure)
-        models = [_columns(item, kinds, secondary, parents) for item in (structure if every_model else (structure[0],))]
+        wanted = [item for item in structure if item.count_atom_sites()] if every_model else [structure[0]]
+        models = [_columns(item, kinds, secondary, parents) for item in wanted]
         sequences = tuple(sequences_of(structure, kinds))
         copies = copies_of_assembly(structure)
     except UnicodeDecodeError:

@@ -249,5 +249,4 @@ def _consolidate(folder: Path) -> None:
 
 
 def _metadata_bytes(value: Any) -> bytes:
-    # on one line: json indents in Python, which takes as long as resampling a small map
-    return json.dumps(value, sort_keys=True, allow_nan=False).encode() + b"\n"
+    return json.dumps(value, sort_keys=True, indent=2, allow_nan=False).encode() + b"\n"

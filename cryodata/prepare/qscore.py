@@ -5,7 +5,7 @@ at points on shells around an atom that are nearer to it than to any other, and 
 gaussian of the distance. Height and offset of that gaussian, of which the pseudocode speaks, drop out of a correlation
 about the mean; its width does not, so `sigma` belongs to every figure that is told.
 
-Where numba is installed the loops run compiled (`prepare/qscore_kernels.py`), with equal bytes.
+Where numba is installed the loops run compiled (`prepare/sampling_kernels.py`), with equal bytes.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def q_scores(volume: Volume, xyz: FloatArray, rows: Rows | None = None, sigma: f
     first, others = near_rows(xyz, rows, 2.0 * float(SHELLS[-1]))  # beyond, it is nearer to no point of a shell
     around = Surroundings(xyz[rows], first, xyz[others] - np.repeat(xyz[rows], np.diff(first), axis=0))
     reference = np.exp(-0.5 * np.square(SHELLS / sigma))
-    compiled = loops("cryodata.prepare.qscore_kernels")
+    compiled = loops("cryodata.prepare.sampling_kernels")
     if compiled is not None:
         return np.asarray(compiled.scores(volume, around, reference, SHELLS, all_spheres(), (POINTS, FLAT)))
     pieces = [

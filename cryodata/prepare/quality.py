@@ -75,20 +75,20 @@ def _sum_powers(values: npt.NDArray[np.float32], base: float, sums: FloatArray) 
 
 
 def sample_trilinear(data: npt.NDArray[np.float32], index_zyx: FloatArray) -> FloatArray:
-    """Trilinear value at fractional indices, float64 (n,); 0 outside the outer grid points.
+    """Trilinear value at fractional indices, float64 (n,); 0 outside the outer grid points, and where one is NaN.
 
     data: (nz, ny, nx). index_zyx: float64 (n, 3).
     """
+    if index_zyx.shape[1:] != (3,):
+        raise ValueError(f"indices have shape (n, 3), found {index_zyx.shape}")
     plain = data.dtype == np.float32 and data.flags.c_contiguous
-    compiled = loops("cryodata.prepare.qscore_kernels") if plain else None
+    compiled = loops("cryodata.prepare.sampling_kernels") if plain else None
     if compiled is not None:
         found = np.empty(len(index_zyx))
         compiled.sample_trilinear(data, np.ascontiguousarray(index_zyx), found)
         return found
-    inside, ends, weights = np.ones(len(index_zyx), dtype=np.bool_), [], []
-    for index, count in zip(np.ascontiguousarray(index_zyx.T), data.shape, strict=True):
-        inside &= (index >= 0) & (index <= count - 1)
-        place = np.clip(index, 0, count - 1)
+    inside, ends, weights = np.all((index_zyx >= 0) & (index_zyx <= np.subtract(data.shape, 1)), axis=1), [], []
+    for place, count in zip(np.where(inside, index_zyx.T, 0.0), data.shape, strict=True):
         lower = np.minimum(place.astype(np.int64), max(count - 2, 0))
         share = place - lower
         ends.append((lower, np.minimum(lower + 1, count - 1)))

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cryodata.core.entry import Sample
+from cryodata.core.entry import LabelPoints, Sample
 from cryodata.core.model import MAX_NAME
 from cryodata.core.schema import Schema
 from cryodata.core.subgrids import SubgridGrid
-from cryodata.prepare.labels import OUTSIDE, UNLABELLED, WRITTEN, claims, class_values
+from cryodata.prepare.labels import LOST, OUTSIDE, UNLABELLED, WRITTEN, claims, class_values
 from cryodata.prepare.statistics import extremes, subgrid_statistics
 
 FACT_KINDS = {"string": str, "float64": float, "int64": int, "float64[3]": list}
@@ -26,7 +26,9 @@ def check_sample(sample: Any, schema: Schema) -> None:
     problems = list(density_faults(density, schema))
     if density.dtype not in (np.float32, np.float16):
         problems.append(f"density is {density.dtype}; expected float32 or float16")
-    problems += voxel_faults(sample.points.voxel_zyx, sample.points.columns, density.shape)
+    problems += _shape_faults(sample.points) or point_faults(
+        sample.points.voxel_zyx, sample.points.columns, density.shape, schema
+    )
     declared = {fact.name: FACT_KINDS[fact.dtype] for fact in schema.facts}
     if set(sample.facts) != set(declared):
         problems.append(f"facts are not those of the schema: {', '.join(sorted(set(sample.facts) ^ set(declared)))}")
@@ -48,6 +50,19 @@ def name_faults(columns: Mapping[str, npt.NDArray[Any]]) -> Iterator[str]:
             yield f"{name} holds a name of {longest} letters; {MAX_NAME} at most"
 
 
+def _shape_faults(points: LabelPoints) -> list[str]:
+    """Columns that are none of an atoms table."""
+    count, faults = len(points.model), []
+    for name, dtype, shape in (
+        ("voxel_zyx", np.int32, (count, 3)), ("state", np.uint8, (count,)), ("state_ca", np.uint8, (count,)),
+        ("kind", np.str_, (count,)), ("part", np.str_, (count,)), ("q_score", np.float32, (count,)),
+    ):  # fmt: skip
+        column = np.asarray(getattr(points, name))
+        if column.shape != shape or column.dtype.type != dtype:
+            faults.append(f"{name} of the atoms is {column.dtype} {column.shape}; expected {dtype.__name__} {shape}")
+    return faults
+
+
 def density_faults(density: npt.NDArray[Any], schema: Schema) -> Iterator[str]:
     """Values that are no numbers or out of the declared range."""
     low, high = extremes(density)
@@ -63,15 +78,11 @@ def point_faults(
         other = int(np.count_nonzero((columns[name] == UNLABELLED) != (expected == UNLABELLED)))
         if other:
             yield f"{other} atoms are called labelled and are not, or the reverse ({name})"
-    yield from voxel_faults(voxel, columns, shape)
-
-
-def voxel_faults(
-    voxel: npt.NDArray[np.int32], columns: Mapping[str, npt.NDArray[Any]], shape: tuple[int, ...]
-) -> Iterator[str]:
-    """Points whose states their voxels do not bear out."""
     inside = np.all((voxel >= 0) & (voxel < np.asarray(shape)), axis=1)
     for state in ("state", "state_ca"):
+        unknown = int(np.count_nonzero(~np.isin(columns[state], (WRITTEN, LOST, OUTSIDE, UNLABELLED))))
+        if unknown:
+            yield f"{unknown} label points are in a state that there is not ({state})"
         labelled = columns[state] != UNLABELLED
         wrong = int(np.count_nonzero((inside == (columns[state] == OUTSIDE))[labelled]))
         if wrong:

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from cryodata.build.dataset import Report
+from cryodata.build.dataset import Report, build
 from cryodata.build.receipts import FOLDER
+from cryodata.build.request import Request
+from cryodata.errors import UsageError
 
 BUILDER = """
 import os, signal
@@ -58,6 +60,16 @@ class Mine(Cryo2Struct):
         if fault == "type":  # 100,000 is infinite as float16
             data = sample.density.data.astype("float32") * 1e5
             return replace(sample, density=replace(sample.density, data=data))
+        if fault == "float":
+            return replace(sample, points=replace(sample.points, voxel_zyx=sample.points.voxel_zyx + 0.5))
+        if fault == "short":
+            return replace(sample, points=replace(sample.points, state=sample.points.state[1:]))
+        if fault == "claim":
+            sample.points.state[sample.points.state == 0] = 255
+            return sample
+        if fault == "state":
+            sample.points.state[sample.points.state == 0] = 7
+            return sample
         if fault == "label":
             sample.points.voxel_zyx[sample.points.state_ca == 0] = -1
             return sample
@@ -90,6 +102,10 @@ def run(folder: Path, fault: str, workers: int) -> dict[str, Any]:
         ("extra", 0, "crashed", "facts are not those of the schema: surprise"),
         ("range", 0, "crashed", "density is 0 to 3; expected 0 to 1"),
         ("type", 0, "crashed", "as float16 its density is 0 to inf; expected 0 to 100000"),
+        ("float", 0, "crashed", "voxel_zyx of the atoms is float64 ("),
+        ("short", 0, "crashed", "state of the atoms is uint8 ("),
+        ("claim", 0, "crashed", "atoms are called labelled and are not, or the reverse (state)"),
+        ("state", 0, "crashed", "label points are in a state that there is not (state)"),
         ("label", 0, "crashed", "label points are in the grid and called outside, or the reverse (state_ca)"),
         ("kill", 2, "crashed", "its process died 2 times: it was ended by signal 9 (Killed"),
     ],
@@ -110,3 +126,27 @@ def test_one_bad_entry_is_rejected_and_its_neighbour_is_built(
     assert message in rejected["message"]
     # no receipt: the next build tries it again
     assert len(list((tmp_path / "root/mine" / FOLDER).glob("*.json"))) == 1
+
+
+def test_a_builder_whose_schema_no_dataset_can_have_is_refused_before_any_work(tmp_path: Path) -> None:
+    text = """
+from dataclasses import replace
+from cryodata_builders.simulated import Simulated
+
+class Mine(Simulated):
+    name = "mine"
+
+    def schema(self, recipe, parameters):
+        schema = super().schema(recipe, parameters)
+        return replace(schema, arrays=tuple(replace(array, column="nothing") for array in schema.arrays))
+
+BUILDER = Mine()
+"""
+    (tmp_path / "mine.py").write_text(text, encoding="utf-8")
+
+    with pytest.raises(UsageError) as caught:
+        build(Request(str(tmp_path / "mine.py"), tmp_path / "root", settings=("maps=1", "residues=16")))
+
+    message = "builder mine: no dataset can have its schema (label atom comes from no column of the atoms table)"
+    assert str(caught.value) == message
+    assert not list((tmp_path / "root").rglob("*.map.gz"))

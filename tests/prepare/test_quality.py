@@ -29,6 +29,29 @@ def test_trilinear_values_by_hand() -> None:
     assert sample_trilinear(data, places).tolist() == [3.5, 7.0, 0.25, 0.0, 0.0]
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 1), (17, 9, 12)], ids=str)
+def test_trilinear_values_are_the_same_to_the_last_bit_without_numba(
+    shape: tuple[int, int, int], numpy_alone: Callable[[], None]
+) -> None:
+    generator = np.random.Generator(np.random.PCG64(2))
+    data = generator.normal(size=shape).astype(np.float32)
+    places = generator.uniform(-1, np.add(shape, 1), (500, 3))
+    places[:100] = np.rint(places[:100])
+    places[100:103] = np.diag([np.nan, np.inf, -np.inf])
+    compiled = sample_trilinear(data, places)
+
+    numpy_alone()
+
+    assert sample_trilinear(data, places).tobytes() == compiled.tobytes()
+    assert (compiled[100:103] == 0).all()
+
+
+def test_indices_of_another_shape_are_refused(loops: str) -> None:
+    for places in (np.zeros(3), np.zeros((4, 2))):
+        with pytest.raises(ValueError, match=r"^indices have shape \(n, 3\), found "):
+            sample_trilinear(np.zeros((3, 3, 3), np.float32), places)
+
+
 @pytest.mark.parametrize("shape", [(1, 1, 1), (7, 8, 9), (2, 3, 5), (5, 16, 16), (40, 31, 77)], ids=str)
 @pytest.mark.parametrize(("mean", "sd"), [(3, 2), (0, 1e-6), (1e6, 1), (-5, 0)])
 def test_moments_are_those_of_the_whole_map(loops: str, shape: tuple[int, int, int], mean: float, sd: float) -> None:

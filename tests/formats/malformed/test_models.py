@@ -90,3 +90,12 @@ def test_an_atom_beyond_every_map_is_refused(tmp_path: Path, x: str) -> None:
     found = "far.cif: atom 2 has a coordinate that is beyond 1,000,000 A"
 
     assert ("unreadable_model", found) == refusal(read_structure, path)
+
+
+def test_a_model_without_atoms_behind_the_first_is_none(tmp_path: Path) -> None:
+    atoms = b"MODEL     %d\n" + atom_line(1) + b"ENDMDL\n"
+    (tmp_path / "m.pdb").write_bytes(atoms % 1 + b"MODEL     2\nENDMDL\n" + atoms % 3)
+
+    structure = read_structure(tmp_path / "m.pdb", every_model=True)
+
+    assert [len(model) for model in (structure.model, *structure.others)] == [1, 1]
