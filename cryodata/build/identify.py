@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cryodata.build.admission import voxels_of
 from cryodata.build.builder import Builder, settings_of
 from cryodata.core.entry import Entry, Source
 from cryodata.core.layout import FORMAT_VERSION, canonical_json
@@ -17,6 +18,9 @@ from cryodata.errors import RejectedError
 from cryodata.formats.mrc import TRAILING_BYTES, map_digest, read_hashed
 from cryodata.formats.mrc_header import MapHeader, read_header
 from cryodata.formats.structure import model_digest
+
+MOST_ROOM = 8
+"times the voxels of a map: it has at most 2 A"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +52,9 @@ def identify(
 ) -> tuple[Entry, dict[str, Any] | RejectedError]:
     """The entry with its sources hashed, and what the recipe digest covers besides the entry's name.
 
-    reading: keep the map that is read on the way, so that it is inflated once. The second is the reason if a source
-    can't be read to its end; making the sample may find an earlier one.
+    reading: keep the map that is read on the way, so that it is inflated once, with room before it for what it will be
+    resampled to. The second is the reason if a source can't be read to its end; making the sample may find an earlier
+    one.
     """
     sources: dict[str, Source] = {}
     for role, source in entry.sources.items():
@@ -62,7 +67,8 @@ def identify(
             elif role.startswith("model"):
                 digest, size = model_digest(path)
             elif reading and role == "map":
-                volume, digest, size = read_hashed(path, read_header(path))
+                header = read_header(path)
+                volume, digest, size = read_hashed(path, header, _room(header))
                 held.append(volume)
             else:
                 digest, size = map_digest(path, read_header(path))
@@ -71,6 +77,13 @@ def identify(
         sources[role] = Source(source.path, digest, size, held)
     identified = replace(entry, sources=sources)
     return identified, covered_by(identified, job, builder)
+
+
+def _room(header: MapHeader) -> int:
+    """Voxels of a map after resampling; of some that would have very many more, none: who asks for so much memory, and
+    may not need it, should do so later."""
+    before, after = voxels_of(header)
+    return after if after <= MOST_ROOM * before else 0
 
 
 def covered_by(entry: Entry, job: Job, builder: Builder) -> dict[str, Any]:

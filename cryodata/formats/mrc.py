@@ -41,11 +41,12 @@ def read_volume(path: Path, header: MapHeader) -> Volume:
         return _read_volume(path, header, stream)
 
 
-def read_hashed(path: Path, header: MapHeader) -> tuple[Volume, str, int]:
-    """What `read_volume` and `map_digest` give, inflated once."""
+def read_hashed(path: Path, header: MapHeader, room: int = 0) -> tuple[Volume, str, int]:
+    """What `read_volume` and `map_digest` give, inflated once. room: the density is the end of an array of so many
+    values at least, whose begin is for what will be made of it."""
     with open_inflated(path, "unreadable_map") as stream:
         hashing = _Hashing(stream)
-        volume = _read_volume(path, header, hashing)
+        volume = _read_volume(path, header, hashing, room)
         limit = header.data_offset + header.data_bytes + TRAILING_BYTES
         while hashing.read(PIECE):
             if hashing.size > limit:
@@ -69,11 +70,13 @@ class _Hashing:
         return piece
 
 
-def _read_volume(path: Path, header: MapHeader, stream: object) -> Volume:
+def _read_volume(path: Path, header: MapHeader, stream: object, room: int = 0) -> Volume:
     if not holds(path, header.data_offset + header.data_bytes, "unreadable_map"):
         raise truncated(header, "it ends earlier")  # before any memory is taken for it
     dtype = np.dtype(MODES[header.mode]).newbyteorder(header.byte_order)
-    density = np.empty(header.shape_zyx, dtype=np.float32)
+    count = math.prod(header.shape_zyx)
+    memory = np.empty(max(count, room), dtype=np.float32)
+    density = memory[len(memory) - count :].reshape(header.shape_zyx)
     stored = density.transpose(header.stored_axes)  # sections, rows, columns: a view of the same memory
     plane_shape = header.stored_shape[1:]
     plane_bytes = math.prod(plane_shape) * dtype.itemsize

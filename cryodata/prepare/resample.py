@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -41,10 +42,10 @@ def resampled_shape(volume_shape_zyx: tuple[int, int, int], voxel_size_xyz: npt.
 def resample(volume: Volume, spacing: float = 1.0, overwrite: bool = False) -> Volume:
     """Trilinear interpolation at the points origin + i * spacing.
 
-    volume: float32 (nz, ny, nx). spacing: A. overwrite: the result lies in the memory of `volume`, whose values are
-    lost, where no axis gets more points. Returns float32; beyond the last grid point the value is exactly 0.
-    Coordinates and sums are float64, taken plane by plane of z, so the memory is that of the result, if any, and a few
-    planes. Raises ValueError if an axis would have no point left.
+    volume: float32 (nz, ny, nx). spacing: A. overwrite: where there is room, the result lies in the memory of `volume`,
+    whose values are lost; if that is the end of a longer array (n,), in all of it. Returns float32; beyond the last
+    grid point the value is exactly 0. Coordinates and sums are float64, taken plane by plane of z, so the memory is
+    that of the result, if any, and a few planes. Raises ValueError if an axis would have no point left.
     """
     shape = resampled_shape(volume.shape_zyx, volume.voxel_size_xyz, spacing)
     if min(shape) < 1:
@@ -54,10 +55,9 @@ def resample(volume: Volume, spacing: float = 1.0, overwrite: bool = False) -> V
         for count, new, size in zip(volume.shape_zyx, shape, volume.voxel_size_xyz[::-1], strict=True)
     )
     data = volume.data
-    # plane z of the result then ends before plane `lower + 2` of the map, and the planes before that have been read
-    fits = all(new <= count for new, count in zip(shape, data.shape, strict=True))
-    if overwrite and fits and data.flags.c_contiguous and data.flags.writeable:
-        result = data.reshape(-1)[: math.prod(shape)].reshape(shape)
+    memory = _memory_of(data) if overwrite else data[:0].reshape(-1)
+    if _fits(len(memory), data.shape, shape, taps_z):
+        result = memory[: math.prod(shape)].reshape(shape)
     else:
         result = np.empty(shape, dtype=np.float32)
     planes = _Planes(data, (shape[1], shape[2]), taps_y, taps_x)
@@ -70,6 +70,31 @@ def resample(volume: Volume, spacing: float = 1.0, overwrite: bool = False) -> V
         else:
             planes.between(int(lower[z]), weight[z], result[z])
     return Volume(result, np.full(3, spacing), volume.origin_xyz)
+
+
+def _memory_of(data: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The array (n,) that a map is the end of, or all of; of none if that can't be written."""
+    if not (data.flags.c_contiguous and data.flags.writeable):
+        return data[:0].reshape(-1)
+    base = data.base
+    if (
+        isinstance(base, np.ndarray)
+        and base.ndim == 1
+        and base.dtype == data.dtype
+        and base.flags.c_contiguous
+        and base.ctypes.data + base.nbytes == data.ctypes.data + data.nbytes
+    ):
+        return base
+    return data.reshape(-1)
+
+
+def _fits(room: int, before: Sequence[int], after: Sequence[int], taps_z: Taps) -> bool:
+    """Whether each plane of the result, written from the front of so many values, ends before those planes of the map,
+    at their end, that are still to be read."""
+    lower, weight, _ = taps_z
+    read = np.minimum(lower + 1 + (weight > 0), before[0])
+    ends = np.arange(1, after[0] + 1) * math.prod(after[1:])
+    return bool(np.all(ends <= room - (before[0] - read) * math.prod(before[1:])))
 
 
 def _taps(count: int, new: int, voxel_size: float, spacing: float) -> Taps:

@@ -76,7 +76,9 @@ def test_a_volume_smaller_than_a_step_is_refused() -> None:
         ((33, 12, 9), (1.0, 1.0, 1.0), True),
         ((70, 9, 12), (0.3, 1.0, 1.0), True),
         ((90, 31, 20), (1.02, 1.0, 1.003), True),  # steps are wider, and yet there are no more points
-        ((20, 70, 12), (2.2, 0.3, 1.0), False),  # an axis grows: there is no room
+        ((20, 70, 12), (2.2, 0.3, 1.0), True),  # an axis grows, another shrinks by more
+        ((20, 30, 12), (1.1, 1.2, 1.0), False),  # there is no room
+        ((70, 20, 12), (1.6, 1.6, 0.3), False),  # there would be, but not where planes are still to be read
     ],
 )
 def test_the_result_may_take_the_memory_of_the_map_and_is_the_same(
@@ -93,6 +95,25 @@ def test_the_result_may_take_the_memory_of_the_map_and_is_the_same(
     assert np.array_equal(result.data, expected.data)
     assert np.shares_memory(result.data, data) == shared
     assert np.array_equal(data, kept) != shared or voxel == (1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "voxel", [(1.06, 1.06, 1.06), (1.9, 1.0, 1.2), (0.5, 2.1, 1.4), (2.0, 2.0, 2.0), (1.3, 0.9, 1)]
+)
+@pytest.mark.parametrize("more", [0, 1, 4000])
+def test_a_map_at_the_end_of_an_array_leaves_its_result_at_the_begin(
+    loops: str, voxel: tuple[float, float, float], more: int
+) -> None:
+    values = np.random.default_rng(5).standard_normal((23, 31, 17), dtype=np.float32)
+    expected = resample(Volume(values, np.array(voxel), np.zeros(3)))
+    memory = np.empty(max(values.size, expected.data.size) + more, dtype=np.float32)
+    data = memory[len(memory) - values.size :].reshape(values.shape)
+    data[...] = values
+
+    result = resample(Volume(data, np.array(voxel), np.zeros(3)), overwrite=True)
+
+    assert result.data.tobytes() == expected.data.tobytes()
+    assert np.shares_memory(result.data, memory[:1])
 
 
 @pytest.mark.parametrize("voxel", [(0.7, 1.3, 0.9), (1.0, 0.5, 2.1), (1.2, 1.0, 1.0)])
