@@ -24,6 +24,7 @@ from cryodata.formats.volumes import array_path
 from cryodata.prepare.labels import label_voxels
 
 Columns = dict[str, npt.NDArray[Any]]
+
 TABLES = ("entries.parquet", "objects.parquet")
 "what is hashed before anything is believed; the atoms are hashed as they are opened"
 

@@ -23,7 +23,8 @@ MIRRORED_FIT = 2.0
 
 
 def read_map(source: Source, max_voxels: int, spacing: float) -> tuple[Volume, MapHeader]:
-    """The map of an entry and its header. RejectedError for a skewed, unreadable or too large one."""
+    """The map of an entry, with room to resample it in its own memory, and its header. RejectedError for a skewed,
+    unreadable or too large one."""
     path = Path(source.path)
     header = read_header(path)
     header.check_orthogonal()
@@ -33,7 +34,7 @@ def read_map(source: Source, max_voxels: int, spacing: float) -> tuple[Volume, M
         raise RejectedError("too_large", f"{path.name}: {size} voxels at {spacing:g} A; at most {max_voxels:,}")
     if min(shape) < 1:
         raise RejectedError("unreadable_map", f"{path.name}: smaller than one voxel of {spacing:g} A")
-    return source.held.pop() if source.held else read_volume(path, header), header
+    return source.held.pop() if source.held else read_volume(path, header, math.prod(shape)), header
 
 
 def checked_moments(volume: Volume, header: MapHeader) -> Moments:

@@ -87,7 +87,7 @@ def prepare(request: Request) -> Prepared:
     builder = find_builder(request.builder)
     remove_stale(request.root / (request.name or builder.name))
     job, version, listed = job_of(request, builder)
-    folder, schema = Path(job.folder), checked_schema(builder, job)
+    folder, schema = Path(job.folder), _checked_schema(builder, job)
     listing = builder.entries(request.source, job.parameters, folder)
     if request.catalog is not None:
         listing = edited(listing, request.catalog, reserved_columns(schema), folder)
@@ -101,7 +101,7 @@ def prepare(request: Request) -> Prepared:
     return Prepared(builder, job, version, entries, admitted, refused, listed, parent, units)
 
 
-def checked_schema(builder: Builder, job: Job) -> Schema:
+def _checked_schema(builder: Builder, job: Job) -> Schema:
     """What the builder declares. UsageError where no manifest could hold it, before any work."""
     schema = builder.schema(job.recipe, job.parameters)
     try:

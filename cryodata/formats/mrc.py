@@ -32,18 +32,19 @@ def map_digest(path: Path, header: MapHeader) -> tuple[str, int]:
     return digest, size
 
 
-def read_volume(path: Path, header: MapHeader) -> Volume:
+def read_volume(path: Path, header: MapHeader, room: int = 0) -> Volume:
     """Read the density as float32 (nz, ny, nx) in the frame that the header asks for.
 
-    Memory: the result and one piece of the file. Raises RejectedError `truncated_map` or `unreadable_map`.
+    room: the density is the end of an array of so many values at least, whose begin is for what will be made of it.
+    Memory: that array, of whose begin nothing is touched, and one piece of the file. Raises RejectedError
+    `truncated_map` or `unreadable_map`.
     """
     with open_inflated(path, "unreadable_map") as stream:
-        return _read_volume(path, header, stream)
+        return _read_volume(path, header, stream, room)
 
 
 def read_hashed(path: Path, header: MapHeader, room: int = 0) -> tuple[Volume, str, int]:
-    """What `read_volume` and `map_digest` give, inflated once. room: the density is the end of an array of so many
-    values at least, whose begin is for what will be made of it."""
+    """What `read_volume` and `map_digest` give, inflated once."""
     with open_inflated(path, "unreadable_map") as stream:
         hashing = _Hashing(stream)
         volume = _read_volume(path, header, hashing, room)
@@ -70,7 +71,7 @@ class _Hashing:
         return piece
 
 
-def _read_volume(path: Path, header: MapHeader, stream: object, room: int = 0) -> Volume:
+def _read_volume(path: Path, header: MapHeader, stream: object, room: int) -> Volume:
     if not holds(path, header.data_offset + header.data_bytes, "unreadable_map"):
         raise truncated(header, "it ends earlier")  # before any memory is taken for it
     dtype = np.dtype(MODES[header.mode]).newbyteorder(header.byte_order)
