@@ -19,7 +19,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +69,6 @@ def one(kind: str, map_path: Path, model_path: Path, out: Path) -> None:
         elif kind == "published":
             from benchmarks.build import published
 
-            with suppress(ImportError):
-                import Bio.PDB.MMCIFParser  # noqa: F401
             before, began = peak(), ours.cpu()
             found["bytes"] = published.work(map_path, model_path, place)
             found |= {"cpu": ours.cpu() - began, "memory": peak() - before}

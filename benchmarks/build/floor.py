@@ -3,6 +3,7 @@ codec over the values as they are stored."""
 
 from __future__ import annotations
 
+from os import SEEK_END
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,9 @@ PIECE = 1 << 20
 
 def work(map_path: Path, stored: np.ndarray[tuple[int, int, int], np.dtype[np.float16]]) -> int:
     """Bytes of the encoded chunks. stored: density as the library stores it."""
-    size = int.from_bytes(map_path.read_bytes()[-4:], "little")
+    with open(map_path, "rb") as packed:
+        packed.seek(-4, SEEK_END)
+        size = int.from_bytes(packed.read(4), "little")
     buffer, filled = bytearray(size), 0
     with igzip.open(map_path, "rb") as file:
         while piece := file.read(PIECE):  # asked for all at once it would keep all twice

@@ -1,37 +1,41 @@
 """The published procedure with its own operations: zlib, trilinear `map_coordinates`, `numpy.percentile`, Python loops
-over the atoms, a pair of float64 `.npy` files for each sub-grid; and between its programs files: an MRC file of each
+over the atoms, two float64 arrays in a `.npy` file for each sub-grid; and between its programs files: an MRC file of each
 volume, read by the next one, and the model parsed again by each that labels.
 
 Facts from the paper of Cryo2StructData and its scripts; the code is written anew. ChimeraX, Perl and Clustal are left
-out: they would take longer. Models are parsed by Bio.PDB, as there, where it is installed, else by gemmi, which is
-faster.
+out: they would take longer. ChimeraX also splits the model by secondary structure; here each of the three programs that
+label from its parts gets a third of the C-alphas, and the model is parsed once for all of them.
 """
 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
-from importlib.util import find_spec
+import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import gemmi
 import mrcfile
 import numpy as np
+from Bio.PDB.MMCIFParser import MMCIFParser
 from scipy.ndimage import map_coordinates
 
 Array = np.ndarray[Any, Any]
+Atom = tuple[str, str, list[float]]
 
-BOX, CORE, MARGIN = 32, 20, 6
+BOX, CORE, MARGIN, PADDING = 32, 20, 6, 32
 ATOMS = {"CA": 1, "N": 2, "C": 3}
+RESIDUES = {name: number for number, name in enumerate(sorted(gemmi.expand_one_letter_sequence(
+    "ARNDCQEGHILKMFPSTWYV", gemmi.ResidueKind.AA)), 1)}  # fmt: skip
+SECONDARY = {"coil": 1, "helix": 2, "strand": 3}
 
 
-def read(path: Path) -> tuple[Array, float]:
-    """Density and voxel size."""
-    raw = gzip.decompress(path.read_bytes())
-    nx, ny, nz = np.frombuffer(raw, "<i4", 3)
-    cell = np.frombuffer(raw, "<f4", 3, 40)
-    return np.frombuffer(raw, "<f4", int(nx) * int(ny) * int(nz), 1024).reshape(nz, ny, nx), float(cell[0] / nx)
+def unpack(path: Path, plain: Path) -> Path:
+    """The map as a plain file."""
+    with gzip.open(path, "rb") as packed, open(plain, "wb") as file:
+        shutil.copyfileobj(packed, file)
+    return plain
 
 
 def resampled(data: Array, spacing: float) -> Array:
@@ -50,16 +54,8 @@ def normalised(data: Array) -> Array:
     return data
 
 
-def atoms_in(model: Path) -> Iterator[tuple[str, str, list[float]]]:
+def atoms_in(model: Path) -> Iterator[Atom]:
     """Name of each atom, that of its residue, and where it is, A."""
-    if find_spec("Bio") is None:
-        for chain in gemmi.read_structure(str(model))[0]:
-            for residue in chain:
-                for atom in residue:
-                    yield atom.name, residue.name, atom.pos.tolist()
-        return
-    from Bio.PDB.MMCIFParser import MMCIFParser
-
     for part in MMCIFParser(QUIET=True).get_structure("model", str(model)).get_residues():
         for atom in part:
             yield atom.get_name(), part.get_resname(), atom.coord.tolist()
@@ -73,60 +69,87 @@ def write(path: Path, data: Array) -> int:
     return path.stat().st_size
 
 
-def read_again(path: Path) -> Array:
+def read(path: Path) -> Array:
     """The density of an MRC file."""
     with mrcfile.open(path) as file:
         return np.array(file.data)
 
 
+def empty_like(path: Path) -> Array:
+    """A volume of zeros like that of an MRC file, as the scripts make it: out of the density, by way of int16."""
+    volume: Array = read(path).astype(np.int16).astype(np.float32)
+    volume[...] = 0
+    return volume
+
+
+def place_of(xyz: Sequence[float], shape: tuple[int, ...]) -> tuple[int, int, int] | None:
+    """Voxel of an atom."""
+    x, y, z = (int(np.floor(value)) for value in xyz)
+    return (z, y, x) if 0 <= x < shape[2] and 0 <= y < shape[1] and 0 <= z < shape[0] else None
+
+
 def label(density: Path, model: Path, folder: Path) -> None:
-    """Atom, C-alpha, residue and secondary structure volumes, by a program each, an atom at a time."""
-    names = {name: number for number, name in enumerate(sorted(gemmi.expand_one_letter_sequence(
-        "ARNDCQEGHILKMFPSTWYV", gemmi.ResidueKind.AA)), 1)}  # fmt: skip
-    for program in (("atom", "atom_ca"), ("amino",), ("secondary",)):
-        volumes = [read_again(density).astype(np.int16).astype(np.float32) for _ in program]
-        for volume in volumes:
-            volume[...] = 0
-        shape = volumes[0].shape
-        for atom, residue, xyz in atoms_in(model):
-            if atom not in ATOMS or (atom != "CA" and program[0] != "atom"):
-                continue
-            x, y, z = (int(np.floor(value)) for value in xyz)
-            if not (0 <= x < shape[2] and 0 <= y < shape[1] and 0 <= z < shape[0]):
-                continue
-            if program[0] == "atom":
-                volumes[0][z, y, x] = ATOMS[atom]
-                volumes[1][z, y, x] = atom == "CA"
-            else:
-                volumes[0][z, y, x] = names.get(residue, 0) if program[0] == "amino" else 1
-        for name, volume in zip(program, volumes, strict=True):
-            write(folder / f"{name}.mrc", volume)
+    """Atom and C-alpha, residue, coil, helix and strand volumes, by a program each, an atom at a time."""
+    label_atoms(density, model, folder)
+    label_residues(density, model, folder)
+    alphas = [atom for atom in atoms_in(model) if atom[0] == "CA"]
+    for number, kind in enumerate(SECONDARY):
+        label_secondary(density, alphas[number :: len(SECONDARY)], folder, kind)
+
+
+def label_atoms(density: Path, model: Path, folder: Path) -> None:
+    """Backbone atoms in one volume, C-alphas in another."""
+    atoms, alphas = empty_like(density), empty_like(density)
+    for name, _, xyz in atoms_in(model):
+        place = place_of(xyz, atoms.shape) if name in ATOMS else None
+        if place is not None:
+            atoms[place], alphas[place] = ATOMS[name], name == "CA"
+    write(folder / "atom.mrc", atoms)
+    write(folder / "atom_ca.mrc", alphas)
+
+
+def label_residues(density: Path, model: Path, folder: Path) -> None:
+    """Residues at their C-alphas."""
+    volume = empty_like(density)
+    for name, residue, xyz in atoms_in(model):
+        place = place_of(xyz, volume.shape) if name == "CA" else None
+        if place is not None:
+            volume[place] = RESIDUES.get(residue, 0)
+    write(folder / "amino.mrc", volume)
+
+
+def label_secondary(density: Path, alphas: Sequence[Atom], folder: Path, kind: str) -> None:
+    """One kind of secondary structure, into the volume that the first program made."""
+    path = folder / "secondary.mrc"
+    volume = read(path) if path.exists() else empty_like(density)
+    for _, _, xyz in alphas:
+        place = place_of(xyz, volume.shape)
+        if place is not None:
+            volume[place] = SECONDARY[kind]
+    write(path, volume)
 
 
 def write_subgrids(data: Array, label: Array, folder: Path) -> int:
-    """A pair of files for each sub-grid, removed at once: only the work and the bytes are of interest."""
-    written = 0
+    """A file of two arrays for each sub-grid, the first axis fastest; their bytes."""
+    written, number = 0, 0
     counts = [-(-n // CORE) for n in data.shape]
-    padding = [
-        (MARGIN, count * CORE + 2 * MARGIN + BOX - CORE - MARGIN - n)
-        for count, n in zip(counts, data.shape, strict=True)
-    ]
-    data, label = np.pad(data.astype(np.float64), padding), np.pad(label.astype(np.float64), padding)
-    for z, y, x in np.ndindex(*counts):
-        here = tuple(slice(CORE * i, CORE * i + BOX) for i in (z, y, x))
-        for name, array in (("density", data), ("label", label)):
-            path = folder / f"{name}-{z}-{y}-{x}.npy"
-            np.save(path, array[here])
-            written += path.stat().st_size
-            path.unlink()
+    padded = [np.pad(array.astype(np.float64), PADDING) for array in (data, label)]
+    for x, y, z in np.ndindex(*counts[::-1]):
+        here = tuple(slice(CORE * i + PADDING - MARGIN, CORE * i + PADDING - MARGIN + BOX) for i in (z, y, x))
+        path = folder / f"{number}.npy"
+        with open(path, "wb") as file:
+            for array in padded:
+                np.save(file, array[here])
+        written, number = written + path.stat().st_size, number + 1
     return written
 
 
 def work(map_path: Path, model_path: Path, folder: Path) -> int:
     """All of it; bytes of the sub-grids."""
-    data, spacing = read(map_path)
-    write(folder / "resampled.mrc", resampled(data, spacing))
-    del data
-    write(folder / "normalized.mrc", normalised(read_again(folder / "resampled.mrc")))
+    plain = unpack(map_path, folder / "plain.map")
+    with mrcfile.open(plain) as file:
+        spacing = float(file.voxel_size.x)
+    write(folder / "resampled.mrc", resampled(read(plain), spacing))
+    write(folder / "normalized.mrc", normalised(read(folder / "resampled.mrc")))
     label(folder / "normalized.mrc", model_path, folder)
-    return write_subgrids(read_again(folder / "normalized.mrc"), read_again(folder / "atom.mrc"), folder)
+    return write_subgrids(read(folder / "normalized.mrc"), read(folder / "atom.mrc"), folder)

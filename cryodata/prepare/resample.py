@@ -133,6 +133,7 @@ class _Planes:
         )  # fmt: skip
         upper_y, upper_x = np.minimum(lower_y + 1, len(values) - 1), np.minimum(lower_x + 1, values.shape[1] - 1)
         if self._loops is not None:
+            lower_y, upper_y, lower_x, upper_x = (place.view(np.uint64) for place in (lower_y, upper_y, lower_x, upper_x))
             row = self._rows[0][0]
             self._loops.interpolate(values, lower_y, upper_y, weight_y, lower_x, upper_x, weight_x, row, plane)
         else:

@@ -8,6 +8,7 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 VECTOR = 32
@@ -16,17 +17,50 @@ VECTOR = 32
 LANES = 16
 "sums that are made side by side: as many as a processor adds at once"
 
+LINE = 16
+"float32 that a line of the cache holds"
+
+ROWS_AHEAD = 2
+"rows that memory is asked for before their turn: more would wait for those that are read now"
+
 WHOLE = np.float32(1.5 * 2**23)
 "a float32 to which another of less than 2^22 is added is rounded to a whole number, halves to the even one"
+
+
+def _pointer(context: Any, builder: Any, array_type: Any, array: Any, at: Any) -> Any:
+    """Where a value lies, counted from the first one of an array."""
+    return builder.gep(context.make_array(array_type)(context, builder, array).data, [at])
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _prefetch(context: Any, array: Any, at: Any) -> Any:
+    """Have a value, which need not be of the array, on its way to the caches when it is asked for."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        there = _pointer(context, builder, signature.args[0], *arguments)
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        asked = builder.module.declare_intrinsic(
+            "llvm.prefetch", (byte,), ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        )
+        read, second_cache, data = (ir.Constant(number, value) for value in (0, 2, 1))
+        builder.call(asked, [builder.bitcast(there, byte), read, second_cache, data])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def interpolate(
     values: Any, lower_y: Any, upper_y: Any, above_y: Any, lower_x: Any, upper_x: Any, above_x: Any, row: Any, out: Any
 ) -> None:
-    """A plane at points between its own, along y, then x. above: the share of the upper one. row: scratch (nx,)."""
+    """A plane at points between its own, along y, then x. Places are unsigned, which count from one end only. above: the
+    share of the upper one. row: scratch (nx,)."""
+    last, width = values.shape[0] - 1, values.strides[0] // values.itemsize
     for y in range(out.shape[0]):
         lower, upper = values[lower_y[y]], values[upper_y[y]]
+        ahead = min(np.intp(upper_y[y]) + ROWS_AHEAD, last) * width
+        for x in range(0, len(row), LINE):  # rows that are left out are no pattern that a processor foresees
+            _prefetch(values, ahead + x)
         above = above_y[y]
         below = 1.0 - above
         for x in range(len(row)):
@@ -96,19 +130,41 @@ def multiples(bits: Any, digits: int) -> bool:
     return bool(others == 0)
 
 
+@intrinsic  # type: ignore[untyped-decorator]
+def _sum_vectors(context: Any, values: Any, base: Any, sums: Any) -> Any:
+    """`sum_powers` of as many whole vectors of LANES values as there are. Its sums stay in registers: in arrays, each
+    would wait until the one before was stored."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        source, base, target = arguments
+        count = builder.extract_value(context.make_array(signature.args[0])(context, builder, source).shape, 0)
+        lanes, narrow = ir.Constant(count.type, LANES), ir.VectorType(ir.FloatType(), LANES)
+        wide = ir.VectorType(ir.DoubleType(), LANES)
+        bases = ir.Constant(wide, ir.Undefined)
+        for lane in range(LANES):
+            bases = builder.insert_element(bases, base, ir.Constant(ir.IntType(32), lane))
+        first, second = (cgutils.alloca_once_value(builder, ir.Constant(wide, [0.0] * LANES)) for _ in range(2))
+        with cgutils.for_range(builder, builder.sdiv(count, lanes)) as loop:
+            there = _pointer(context, builder, signature.args[0], source, builder.mul(loop.index, lanes))
+            some = builder.load(builder.bitcast(there, narrow.as_pointer()), align=4)
+            apart = builder.fsub(builder.fpext(some, wide), bases)
+            builder.store(builder.fadd(builder.load(first), apart), first)
+            builder.store(builder.fadd(builder.load(second), builder.fmul(apart, apart)), second)
+        for number, found in enumerate((first, second)):
+            at = ir.Constant(count.type, number * LANES)
+            there = _pointer(context, builder, signature.args[2], target, at)
+            builder.store(builder.load(found), builder.bitcast(there, wide.as_pointer()), align=8)
+        return context.get_dummy_value()
+
+    return types.void(values, base, sums), generate
+
+
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def sum_powers(values: Any, base: float, sums: Any) -> None:
-    """Sums (2, LANES) of values (n,), less `base`, and of their squares: each lane has every LANES-th value."""
-    first, second = np.zeros(LANES), np.zeros(LANES)
+    """Sums (2, LANES) of values float32 (n,), less `base`, and of their squares: each lane has every LANES-th value."""
+    _sum_vectors(values, base, sums)
     whole = len(values) - len(values) % LANES
-    for at in range(0, whole, LANES):
-        for lane in range(LANES):
-            apart = np.float64(values[at + lane]) - base
-            first[lane] += apart
-            second[lane] += apart * apart
     for lane in range(len(values) - whole):
         apart = np.float64(values[whole + lane]) - base
-        first[lane] += apart
-        second[lane] += apart * apart
-    for lane in range(LANES):  # arrays into arrays would take seconds to compile
-        sums[0, lane], sums[1, lane] = first[lane], second[lane]
+        sums[0, lane] += apart
+        sums[1, lane] += apart * apart
