@@ -1,6 +1,6 @@
 """The published procedure with its own operations: zlib, trilinear `map_coordinates`, `numpy.percentile`, Python loops
-over the atoms, two float64 arrays in a `.npy` file for each sub-grid; and between its programs files: an MRC file of each
-volume, read by the next one, and the model parsed again by each that labels.
+over the atoms, two float64 arrays in a `.npy` file for each sub-grid; and between its programs files: an MRC file of
+each volume, read by the next one, and the model parsed again by each that labels.
 
 Facts from the paper of Cryo2StructData and its scripts; the code is written anew. ChimeraX, Perl and Clustal are left
 out: they would take longer. ChimeraX also splits the model by secondary structure; here each of the three programs that

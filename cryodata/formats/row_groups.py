@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 
 from cryodata.core.model import MAX_NAME
 from cryodata.core.schema import LABEL_COLUMNS
+from cryodata.core.texts import Texts
 from cryodata.errors import DatasetError
 from cryodata.formats.decoded_size import check_decoded
 from cryodata.formats.tables import ATOMS, FIRST_ATOMS, SUBGRIDS, check_schema, opened_table, vectors
@@ -139,26 +141,33 @@ def _as_now(table: pa.Table) -> pa.Table:
 
 
 def labelled_columns(
-    path: Path | None, group: int, columns: Collection[str] = LABELLING
-) -> dict[str, npt.NDArray[Any]]:
-    """What labels are written from, of the atoms of one volume that a label takes, as arrays by column; of none without
-    a file. columns: those that are needed; the states come with them. DatasetError as `read_points`."""
+    path: Path | None, groups: Sequence[int], columns: Collection[str] = LABELLING
+) -> list[dict[str, npt.NDArray[Any] | Texts]]:
+    """What labels are written from, of the atoms of each of some volumes that a label takes, by column: arrays, and of
+    text `Texts`; of none without a file. columns: those that are needed; the states come with them. All are read
+    together: to begin costs more than to read. DatasetError as `read_points`."""
     wanted = tuple(name for name in LABELLING if name in columns or name in STATES)
-    table = ATOMS.empty_table() if path is None else _labelling(path, group, wanted)
+    table, rows = _labelling(path, groups, wanted) if path is not None else (ATOMS.empty_table(), [0] * len(groups))
     states = [table[name].to_numpy() != NO_LABEL for name in STATES]
     taken = np.flatnonzero(np.logical_or(*states))
-    return {name: _rows(table[name], taken) for name in wanted}
+    ends = np.searchsorted(taken, np.cumsum([0, *rows])).tolist()
+    found = {name: _rows(table[name], taken) for name in wanted}
+    return [{name: column[first:last] for name, column in found.items()} for first, last in pairwise(ends)]
 
 
-def _labelling(path: Path, group: int, wanted: tuple[str, ...]) -> pa.Table:
+def _labelling(path: Path, groups: Sequence[int], wanted: tuple[str, ...]) -> tuple[pa.Table, list[int]]:
+    """Columns of some row groups, one after the other, and the rows of each."""
     known = _known(path, _identity(path))
     if not known.is_of_today:
-        return read_points(path, group)
+        tables = [read_points(path, group) for group in groups]
+        return pa.concat_tables(tables), [len(table) for table in tables]
     with opened_table(path, known.footer, [name for name in wanted if name in TEXTS]) as file:
-        if (group, wanted) not in known.checked:
-            check_decoded(path, file, [group], wanted)
-            known.checked.add((group, wanted))
-        return _without_gaps(path, file.read_row_group(group, columns=list(wanted)))
+        unchecked = [group for group in groups if (group, wanted) not in known.checked]
+        if unchecked:
+            check_decoded(path, file, unchecked, wanted)
+            known.checked.update((group, wanted) for group in unchecked)
+        table = _without_gaps(path, file.read_row_groups(groups, columns=list(wanted)))
+        return table, [file.metadata.row_group(group).num_rows for group in groups]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -191,19 +200,17 @@ def _identity(path: Path) -> tuple[int, ...]:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _rows(column: pa.ChunkedArray, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+def _rows(column: pa.ChunkedArray, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any] | Texts:
     """Some rows of a column of numbers, of vectors of them or of text."""
     if pa.types.is_string(column.type) or pa.types.is_dictionary(column.type):
-        return _texts(column, rows)
+        return _texts(column)[rows]
     return (vectors(column) if pa.types.is_fixed_size_list(column.type) else np.asarray(column.to_numpy()))[rows]
 
 
-def _texts(column: pa.ChunkedArray, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.str_]:
-    """Rows of a column of text as NumPy text, (n,): few different ones, so that each is converted once."""
+def _texts(column: pa.ChunkedArray) -> Texts:
     whole = column.unify_dictionaries().combine_chunks()
     encoded = whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
     longest = pc.max(pc.utf8_length(encoded.dictionary)).as_py() or 0
     if longest > MAX_NAME:
         raise DatasetError(f"a column of the atoms table holds a name of {longest:,} letters; {MAX_NAME} at most")
-    texts: npt.NDArray[np.str_] = np.array(encoded.dictionary.to_pylist() or [""], dtype=np.str_)
-    return np.asarray(texts[np.asarray(encoded.indices)[rows]], dtype=np.str_)
+    return Texts(np.array(encoded.dictionary.to_pylist() or [""], dtype=np.str_), np.asarray(encoded.indices))

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from cryodata.core.entry import LabelPoints
 from cryodata.core.schema import IGNORE, ArraySpec, Schema
+from cryodata.core.texts import Texts
 from cryodata.core.volume import FloatArray, LabelVoxels
 
 WRITTEN, LOST, OUTSIDE = 0, 1, 2
@@ -25,6 +26,9 @@ NAMED = ("CA", "N", "C", "O")
 
 RANK = {"nucleic": 4, "ligand": 5, "ion": 5, "glycan": 5, "protein": 6, "water": 7}
 "who wins a shared voxel, lowest first, behind NAMED; 8 for anything else"
+
+Columns = Mapping[str, Any]
+"of the atoms table by name: arrays (n,) or (n, 3), or `Texts`"
 
 Voxels = npt.NDArray[np.int32]
 VoxelRule = Callable[[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike], Voxels]
@@ -79,17 +83,18 @@ def voxel_columns(labels: Sequence[ArraySpec]) -> set[str]:
     return needed
 
 
-def carried(array: ArraySpec, columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
+def carried(array: ArraySpec, columns: Columns) -> npt.NDArray[np.bool_]:
     """Which atoms carry a label, whatever their class; bool (n,)."""
     mask = np.ones(len(columns["atom"]), dtype=np.bool_)
     for name, wanted in (("atom", array.atoms), ("kind", array.kinds), ("part", array.parts)):
         if wanted:
-            mask &= np.isin(columns[name], wanted)
+            column = columns[name]
+            mask &= column.isin(wanted) if isinstance(column, Texts) else np.isin(column, wanted)
     return mask
 
 
 def claims(
-    labels: Sequence[ArraySpec], columns: Mapping[str, npt.NDArray[Any]], collisions: str
+    labels: Sequence[ArraySpec], columns: Columns, collisions: str
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """State of each atom before its voxel is known: WRITTEN if a label takes it, else UNLABELLED; and the same of the
     C-alphas, which are counted whether a label takes them or not. uint8 (n,) each.
@@ -105,7 +110,7 @@ def claims(
 
 
 def settle_all(
-    voxel_zyx: Voxels, columns: Mapping[str, npt.NDArray[Any]], shape_zyx: tuple[int, int, int], collisions: str
+    voxel_zyx: Voxels, columns: Columns, shape_zyx: tuple[int, int, int], collisions: str
 ) -> dict[str, npt.NDArray[np.uint8]]:
     """State of each atom among all that labels take, and `state_ca` among the C-alphas alone; uint8 (n,) each.
 
@@ -119,9 +124,9 @@ def settle_all(
     return result
 
 
-def ranks(columns: Mapping[str, npt.NDArray[Any]], collisions: str) -> npt.NDArray[np.int64]:
+def ranks(columns: Columns, collisions: str) -> npt.NDArray[np.int64]:
     """Who wins a shared voxel, lowest first, int64 (n,)."""
-    atom, kind = columns["atom"], columns["kind"]
+    atom, kind = np.asarray(columns["atom"]), np.asarray(columns["kind"])
     if collisions == "last":  # the scripts look at names alone
         rank = np.where(np.isin(atom, NAMED[:3]), 0, len(NAMED))
     else:
@@ -152,7 +157,7 @@ def settle(
     return state
 
 
-def class_values(array: ArraySpec, columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.uint8]:
+def class_values(array: ArraySpec, columns: Columns) -> npt.NDArray[np.uint8]:
     """Voxel value that each point would write into a label array, uint8 (n,); 0 where it carries none.
 
     columns: atoms-table columns by name: `atom`, `kind`, `part`, the array's `column`, and `q_score` if it ignores
@@ -160,7 +165,9 @@ def class_values(array: ArraySpec, columns: Mapping[str, npt.NDArray[Any]]) -> n
     """
     rows = np.flatnonzero(carried(array, columns))
     source, values = columns[array.column][rows], np.zeros(len(columns["atom"]), dtype=np.uint8)
-    if source.dtype.kind not in "iu":
+    if isinstance(source, Texts):
+        source = source.looked_up(array.values)
+    elif source.dtype.kind not in "iu":
         source = np.fromiter(map(array.values.get, source.tolist(), repeat(0)), dtype=np.uint8, count=len(source))
     values[rows] = source
     if array.ignore_below:
@@ -168,7 +175,7 @@ def class_values(array: ArraySpec, columns: Mapping[str, npt.NDArray[Any]]) -> n
     return values
 
 
-def label_voxels(array: ArraySpec, columns: Mapping[str, npt.NDArray[Any]], voxel_zyx: Voxels) -> LabelVoxels:
+def label_voxels(array: ArraySpec, columns: Columns, voxel_zyx: Voxels) -> LabelVoxels:
     """The voxels of a label array that hold a class. columns: of the atoms table; voxel_zyx: of each atom, (n, 3)."""
     values = class_values(array, columns)
     rows = np.flatnonzero((columns[array.state] == WRITTEN) & (values > 0))

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from cryodata.core.schema import Schema
 from cryodata.core.subgrids import Shape, SubgridGrid
-from cryodata.prepare.labels import OUTSIDE, UNLABELLED, VOXEL_RULES, carried, ranks
+from cryodata.prepare.labels import OUTSIDE, UNLABELLED, VOXEL_RULES, Columns, carried, ranks
 from cryodata.prepare.rules import LabelRule
 
 STEP = 2.0**-36
@@ -28,8 +28,6 @@ FARTHEST = 2.0**16
 
 CELL_START = {"floor": 0.0, "nearest": -0.5}
 "where the cell of a voxel begins, from its centre: an atom in it has this voxel"
-
-Columns = Mapping[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

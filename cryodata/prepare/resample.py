@@ -116,7 +116,10 @@ class _Planes:
     """
 
     def __init__(self, data: npt.NDArray[np.float32], after: tuple[int, int], taps_y: Taps, taps_x: Taps) -> None:
-        self._data, self._taps_y, self._taps_x = data, taps_y, taps_x
+        self._data, self._inside = data, (taps_y[2], taps_x[2])
+        self._taps = [
+            (*_ends(lower, n), share) for (lower, share, _), n in zip((taps_y, taps_x), data.shape[1:], strict=True)
+        ]
         self._kept = [(-1, np.empty(after)) for _ in range(2)]
         self._rows = [np.empty((ROWS, width)) for width in (data.shape[2], data.shape[2], after[1], after[1])]
         self._loops = loops("cryodata.prepare.volume_kernels")
@@ -128,24 +131,21 @@ class _Planes:
                 return plane
         plane = self._kept.pop(0)[1]  # the one that was asked for first
         self._kept.append((number, plane))
-        values, (lower_y, weight_y, inside_y), (lower_x, weight_x, inside_x) = (
-            self._data[number], self._taps_y, self._taps_x,
-        )  # fmt: skip
-        upper_y, upper_x = np.minimum(lower_y + 1, len(values) - 1), np.minimum(lower_x + 1, values.shape[1] - 1)
+        values, ((lower_y, upper_y, share_y), (lower_x, upper_x, share_x)) = self._data[number], self._taps
         if self._loops is not None:
-            lower_y, upper_y, lower_x, upper_x = (place.view(np.uint64) for place in (lower_y, upper_y, lower_x, upper_x))
             row = self._rows[0][0]
-            self._loops.interpolate(values, lower_y, upper_y, weight_y, lower_x, upper_x, weight_x, row, plane)
+            self._loops.interpolate(values, lower_y, upper_y, share_y, lower_x, upper_x, share_x, row, plane)
         else:
             for here in _blocks(len(plane)):
                 below, above, _, other = (rows[: here.stop - here.start] for rows in self._rows)
                 below[...] = values[lower_y[here]]
                 above[...] = values[upper_y[here]]
-                _mix(below, above, weight_y[here, None])
+                _mix(below, above, share_y[here, None])
                 # "raise" would copy once more; all are inside
                 np.take(below, lower_x, axis=1, out=plane[here], mode="clip")
                 np.take(below, upper_x, axis=1, out=other, mode="clip")
-                _mix(plane[here], other, weight_x)
+                _mix(plane[here], other, share_x)
+        inside_y, inside_x = self._inside
         plane[~inside_y] = 0.0
         plane[:, ~inside_x] = 0.0
         return plane
@@ -162,6 +162,12 @@ class _Planes:
             np.copyto(other, above[here])
             _mix(mixed, other, weight)
             out[here] = mixed
+
+
+def _ends(lower: npt.NDArray[np.int64], count: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+    """The grid points on both sides, of so many. Unsigned: a compiled loop need not ask whether they count from the
+    end."""
+    return lower.astype(np.uint64), np.minimum(lower + 1, count - 1).astype(np.uint64)
 
 
 def _blocks(count: int) -> list[slice]:

@@ -53,8 +53,8 @@ def _prefetch(context: Any, array: Any, at: Any) -> Any:
 def interpolate(
     values: Any, lower_y: Any, upper_y: Any, above_y: Any, lower_x: Any, upper_x: Any, above_x: Any, row: Any, out: Any
 ) -> None:
-    """A plane at points between its own, along y, then x. Places are unsigned, which count from one end only. above: the
-    share of the upper one. row: scratch (nx,)."""
+    """A plane at points between its own, along y, then x. lower, upper: places, unsigned. above: the share of the upper
+    one. row: scratch (nx,)."""
     last, width = values.shape[0] - 1, values.strides[0] // values.itemsize
     for y in range(out.shape[0]):
         lower, upper = values[lower_y[y]], values[upper_y[y]]

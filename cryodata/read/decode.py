@@ -33,6 +33,7 @@ from cryodata.formats.versions import DatasetVersion, open_version
 from cryodata.formats.volume_metadata import StoredArray, read_metadata, stored_array
 from cryodata.formats.volume_reader import Boxes, read_array
 from cryodata.formats.volumes import array_path
+from cryodata.prepare.labels import Columns
 from cryodata.prepare.rules import LabelRule
 from cryodata.read.decoded import DecodedVolume, LabelsAsked, VolumeLabels, volume_labels
 from cryodata.read.kept import Kept
@@ -163,7 +164,7 @@ class Volumes:
 
     def decode(self, number: int, rule: str) -> DecodedVolume:
         """Decode a volume and keep nothing of it."""
-        return DecodedVolume(self.decode_density(number), self.labels(number, rule))
+        return DecodedVolume(self.decode_density(number), *self.labels([number], rule))
 
     def decode_density(
         self, number: int, out: npt.NDArray[Any] | None = None, boxes: Boxes | None = None
@@ -219,15 +220,18 @@ class Volumes:
         return entry, where, stored_array(metadata, path, tuple(row["shape_zyx"]), where)
 
     def labels(
-        self, number: int, rule: str, names: frozenset[str] | None = None, rotated: bool = False
-    ) -> VolumeLabels:
-        """What labels of a volume are written from by a rule. names: of the labels, None for all; rotated: after
+        self, numbers: Sequence[int], rule: str, names: frozenset[str] | None = None, rotated: bool = False
+    ) -> list[VolumeLabels]:
+        """What labels of some volumes are written from by a rule. names: of the labels, None for all; rotated: after
         rotations, too."""
-        row = self._row(number)
         asked = LabelsAsked(self.opened.manifest.schema, LabelRule.parse(rule), names, rotated)
-        file, group = self._atom_groups.get(number, (None, 0))
-        path = self.opened.table(file) if file is not None else None
-        return volume_labels(asked, labelled_columns(path, group, asked.columns), row)
+        columns: dict[int, Columns] = {}
+        files = {number: self._atom_groups.get(number, (None, 0)) for number in numbers}
+        for file in {file for file, _ in files.values()}:
+            here = {number: group for number, (name, group) in files.items() if name == file}
+            path = self.opened.table(file) if file is not None else None
+            columns.update(zip(here, labelled_columns(path, list(here.values()), asked.columns), strict=True))
+        return [volume_labels(asked, columns[number], self._row(number)) for number in numbers]
 
     def _open(self, path: str) -> FileIO:
         """An object opened, FileNotFoundError if the version has none of that name."""

@@ -15,8 +15,8 @@ from cryodata.core.volume import LabelVoxels
 from cryodata.errors import DatasetError
 from cryodata.formats.row_groups import LABELLING
 from cryodata.prepare.draw import OFFSET, OFFSET_MASK, draw
-from cryodata.prepare.labels import VOXEL_RULES, WRITTEN, class_values, settle_all, voxel_columns
-from cryodata.prepare.points import BoxPoints, Columns, Grid, Points, label_points
+from cryodata.prepare.labels import VOXEL_RULES, WRITTEN, Columns, class_values, settle_all, voxel_columns
+from cryodata.prepare.points import BoxPoints, Grid, Points, label_points
 from cryodata.prepare.rules import LabelRule
 from cryodata.read.columns import ArrayColumn
 

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,6 @@ from cryodata.read.ahead import Ahead
 from cryodata.read.blocks import Begun, Serving
 from cryodata.read.cores import available_cores, blocks_held, decode_threads, slots_of_stream
 from cryodata.read.decode import volumes_of
-from cryodata.read.decoded import VolumeLabels
 from cryodata.read.frame import clear_frame, framed, lead
 from cryodata.read.kernels import Numbers
 from cryodata.read.served import PoolVolume, Served, Turning, serve
@@ -164,13 +164,9 @@ class Pool:
         content = (self.order.epoch, begun.stream, begun.block, volume, since)
         if source.density and not self.slots.hold(slot, content, fill, patient):
             return None
-        labels: VolumeLabels | None = None
-        if len(source.arrays) > len(source.density):
-            names = frozenset(source.arrays) - source.density
-            labels = self.store.labels(row, source.rule, names, bool(self.sampling.rotate))
         begin = self.slots.begin_of(slot) + lead(grid.margin)
         voxels = framed(self.slots.voxels[begin:], grid) if source.density else self.slots.voxels
-        return PoolVolume(voxels, begin, grid, labels)
+        return PoolVolume(voxels, begin, grid)
 
     def _boxes(self, grid: SubgridGrid, numbers: Numbers) -> Boxes | None:
         """What is looked at of a volume for some of its sub-grids, in their order; None for all of it."""
@@ -233,7 +229,16 @@ class Pool:
     def _serve(self, begun: Begun, volumes: Sequence[PoolVolume]) -> Served:
         turning = Turning(self.sampling.rotate, self.order.seed, self.order.epoch, begun.stream)
         first = self.order.block_span(begun.stream, begun.block)[0]
-        return serve(begun.samples, volumes, self.source, turning, first, begun.probability)
+        return serve(begun.samples, self._labelled(begun, volumes), self.source, turning, first, begun.probability)
+
+    def _labelled(self, begun: Begun, volumes: Sequence[PoolVolume]) -> Sequence[PoolVolume]:
+        """The volumes of a block with what their labels are written from, if labels are asked for."""
+        source, names = self.source, frozenset(self.source.arrays) - self.source.density
+        if not names:
+            return volumes
+        rows = source.volumes[begun.samples.volumes].tolist()
+        labels = self.store.labels(rows, source.rule, names, bool(self.sampling.rotate))
+        return [replace(volume, labels=own) for volume, own in zip(volumes, labels, strict=True)]
 
     def _samples(self, stream: int, block: int) -> tuple[Block, npt.NDArray[np.float64] | None]:
         """The sub-grids of a block, or as many draws from them; and how often each of these was to be expected."""

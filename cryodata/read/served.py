@@ -65,7 +65,8 @@ class PoolVolume:
     "where that begins in the voxels of all slots"
 
     grid: SubgridGrid
-    labels: VolumeLabels | None
+    labels: VolumeLabels | None = None
+    "of the volumes of a block together, once all are decoded"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -138,11 +138,11 @@ def taken():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 paths = sorted(Path(sys.argv[1]).iterdir())
-labelled_columns(paths[0], 0)
+labelled_columns(paths[0], [0])
 _known.cache_clear()
 before = taken()
 for path in paths:
-    labelled_columns(path, 0)
+    labelled_columns(path, [0])
 print(taken() - before)
 """
 
