@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -20,22 +20,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cryodata.errors import DatasetError
-from cryodata.formats.row_groups import (
-    group_of_volume,
-    labelled_columns,
-    read_group,
-    read_points,
-    rows_of_volume,
-    volumes_of_groups,
-)
-from cryodata.formats.tables import ATOMS, OBJECTS, check_entries, check_objects, file_digest, read_table
+from cryodata.formats.row_groups import read_group, volumes_of_groups
+from cryodata.formats.tables import OBJECTS, check_entries, check_objects, file_digest, read_table
 from cryodata.formats.versions import DatasetVersion, open_version
 from cryodata.formats.volume_metadata import StoredArray, read_metadata, stored_array
 from cryodata.formats.volume_reader import Boxes, read_array
 from cryodata.formats.volumes import array_path
-from cryodata.prepare.labels import Columns
-from cryodata.prepare.rules import LabelRule
-from cryodata.read.decoded import DecodedVolume, LabelsAsked, VolumeLabels, volume_labels
+from cryodata.read.atoms import LabelTables
+from cryodata.read.decoded import DecodedVolume
 from cryodata.read.kept import Kept
 
 CACHE_BYTES = 1 << 30
@@ -55,11 +47,8 @@ class VersionKey:
     "hash of the manifest: another manifest under the same name is noticed"
 
 
-ROW = ("entry_id", "volume", "shape_zyx", "origin_xyz", "voxel_size_xyz")
-"columns of the entries table that a volume is found and its labels are placed by"
-
-ATOMS_OF_ENTRY = ATOMS.insert(0, pa.field("entry_id", pa.string()))
-"columns of the label points as users see them"
+ROW = ("entry_id", "volume", "shape_zyx")
+"columns of the entries table that a volume is found by"
 
 
 class Volumes:
@@ -96,36 +85,9 @@ class Volumes:
         return check_objects(self._hashed_table("objects.parquet", OBJECTS), f"{self.key.name}/objects.parquet")
 
     @cached_property
-    def _atom_groups(self) -> dict[int, tuple[str, int]]:
-        """Name of the file, and row group, of the label points of each volume."""
-        groups = {}
-        for name in self.opened.gathered("atoms-"):
-            found = group_of_volume(self.opened.table(name))
-            groups.update({volume: (name, group) for volume, group in found.items()})
-        return groups
-
-    @cached_property
-    def atom_files(self) -> list[int]:
-        """Volumes whose label points each atoms file holds."""
-        return list(Counter(name for name, _ in self._atom_groups.values()).values())
-
-    @cached_property
-    def atom_counts(self) -> npt.NDArray[np.int64]:
-        """Label points of each volume, int64 (entries,)."""
-        counts = np.zeros(len(self.entries), dtype=np.int64)
-        for name in self.opened.gathered("atoms-"):
-            rows = rows_of_volume(self.opened.table(name))
-            counts[list(rows)] = list(rows.values())
-        return counts
-
-    def atoms(self, number: int) -> pa.Table:
-        """Label points of a volume, its entry id in front."""
-        if number not in self._atom_groups:
-            return ATOMS_OF_ENTRY.empty_table()
-        name, group = self._atom_groups[number]
-        table = read_points(self.opened.table(name), group)
-        ids = pa.array([self.entries["entry_id"][number].as_py()] * len(table), pa.string())
-        return table.add_column(0, ATOMS_OF_ENTRY.field(0), ids)
+    def atoms(self) -> LabelTables:
+        """The label points."""
+        return LabelTables(self.opened, self.entries)
 
     @cached_property
     def _subgrid_groups(self) -> list[tuple[int, int, str, int]]:
@@ -164,7 +126,7 @@ class Volumes:
 
     def decode(self, number: int, rule: str) -> DecodedVolume:
         """Decode a volume and keep nothing of it."""
-        return DecodedVolume(self.decode_density(number), *self.labels([number], rule))
+        return DecodedVolume(self.decode_density(number), *self.atoms.labels([number], rule))
 
     def decode_density(
         self, number: int, out: npt.NDArray[Any] | None = None, boxes: Boxes | None = None
@@ -218,20 +180,6 @@ class Volumes:
         except FileNotFoundError:
             raise DatasetError(f"entry {entry}: the version has no object {where}/zarr.json") from None
         return entry, where, stored_array(metadata, path, tuple(row["shape_zyx"]), where)
-
-    def labels(
-        self, numbers: Sequence[int], rule: str, names: frozenset[str] | None = None, rotated: bool = False
-    ) -> list[VolumeLabels]:
-        """What labels of some volumes are written from by a rule. names: of the labels, None for all; rotated: after
-        rotations, too."""
-        asked = LabelsAsked(self.opened.manifest.schema, LabelRule.parse(rule), names, rotated)
-        columns: dict[int, Columns] = {}
-        files = {number: self._atom_groups.get(number, (None, 0)) for number in numbers}
-        for file in {file for file, _ in files.values()}:
-            here = {number: group for number, (name, group) in files.items() if name == file}
-            path = self.opened.table(file) if file is not None else None
-            columns.update(zip(here, labelled_columns(path, list(here.values()), asked.columns), strict=True))
-        return [volume_labels(asked, columns[number], self._row(number)) for number in numbers]
 
     def _open(self, path: str) -> FileIO:
         """An object opened, FileNotFoundError if the version has none of that name."""

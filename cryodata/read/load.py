@@ -13,7 +13,8 @@ from cryodata.errors import UsageError
 from cryodata.formats.versions import DatasetVersion, open_dataset
 from cryodata.read import hf
 from cryodata.read.arrow_table import arrow_file
-from cryodata.read.decode import ATOMS_OF_ENTRY, Volumes, volumes_of
+from cryodata.read.atoms import ATOMS_OF_ENTRY
+from cryodata.read.decode import Volumes, volumes_of
 from cryodata.read.hf_examples import ROUNDS, STREAMS
 from cryodata.read.plan import StreamPlan, check_whole
 from cryodata.read.selection import (

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from cryodata.formats.row_groups import KEPT_FOOTER, KEPT_FOOTERS
 from cryodata.formats.tables import vectors
 from cryodata.prepare.rules import LabelRule
+from cryodata.read.atoms import TOGETHER
 from cryodata.read.cores import blocks_held, decode_threads, slots_of_stream
 from cryodata.read.decode import Volumes, volumes_of
 from cryodata.read.fill import DRAWN_POINTS, DRAWN_VOXELS
@@ -53,7 +54,7 @@ class Memory:
     "slots: blocks held x streams x maps of a block, at most the maps there are; each as the largest map in its frame"
 
     decoding: int
-    "a decoder's chunk, compressed and not, and its table of label points; footers of such tables"
+    "a decoder's chunk, compressed and not, and the label points that it reads together; footers of such tables"
 
     served: int
     "label points of the maps in slots, and what is known of each sub-grid of the blocks that are served"
@@ -96,17 +97,22 @@ def memory_needed(
     lags = shared and int(_smallest(counts, block)) <= 2 * workers * part
     atoms, footers, decoders = np.zeros(1, dtype=np.int64), 0, decode_threads() + 1
     if len(plan.source.arrays) > len(plan.source.density):
-        atoms = store.atom_counts[plan.source.volumes]
-        footers = _footers(store.atom_files, decoders)
+        atoms = store.atoms.counts[plan.source.volumes]
+        footers = _footers(store.atoms.volumes_of_files, decoders)
     chunk = store.chunk_bytes(plan.source.volumes) if plan.source.density else 0
     readers = max(1, workers)
     return Memory(
         volumes=slots * (1 + (workers if lags else 0)),
-        decoding=readers * (decoders * (3 * chunk + int(atoms.max(initial=0)) * MADE_ATOM) + footers),
+        decoding=readers * (decoders * (3 * chunk + _together(atoms, block) * MADE_ATOM) + footers),
         served=readers * _served(plan, streams, held, counts, atoms),
         drawing=readers * (2 if decode_threads() else 1) * _drawing(plan, int(atoms.max(initial=0))),
         batches=batch[0] * (workers * RING_BATCHES if workers else batch[1] + 1),
     )
+
+
+def _together(atoms: npt.NDArray[np.int64], block: int) -> int:
+    """Most label points whose tables are read together, for the maps of a block."""
+    return max(int(atoms.max(initial=0)), min(TOGETHER, _largest(atoms, block)))
 
 
 def _footers(files: list[int], decoders: int) -> int:

@@ -237,7 +237,7 @@ class Pool:
         if not names:
             return volumes
         rows = source.volumes[begun.samples.volumes].tolist()
-        labels = self.store.labels(rows, source.rule, names, bool(self.sampling.rotate))
+        labels = self.store.atoms.labels(rows, source.rule, names, bool(self.sampling.rotate))
         return [replace(volume, labels=own) for volume, own in zip(volumes, labels, strict=True)]
 
     def _samples(self, stream: int, block: int) -> tuple[Block, npt.NDArray[np.float64] | None]:

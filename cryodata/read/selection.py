@@ -17,8 +17,9 @@ from cryodata.errors import UsageError
 from cryodata.formats.tables import ATOMS, SUBGRIDS
 from cryodata.formats.versions import DatasetVersion
 from cryodata.prepare.rules import LabelRule
+from cryodata.read.atoms import ATOMS_OF_ENTRY
 from cryodata.read.columns import array_columns, check_volumes_fit
-from cryodata.read.decode import ATOMS_OF_ENTRY, VersionKey, Volumes, volumes_of
+from cryodata.read.decode import VersionKey, Volumes, volumes_of
 from cryodata.read.filters import as_expression, keep, kept_subgrids
 from cryodata.read.plan import check_whole
 from cryodata.read.sources import SUBGRID_IDS, ExampleSource, RowSource, SubgridSource, VolumeSource

@@ -196,7 +196,7 @@ class RowSource:
     def rows(self, shard: int) -> pa.Table:
         """The same rows as a table."""
         store, volume = volumes_of(self.key), int(self.volumes[shard])
-        table = store.entries.slice(volume, 1) if self.config == "entries" else store.atoms(volume)
+        table = store.entries.slice(volume, 1) if self.config == "entries" else store.atoms.of(volume)
         if self.keep is not None:
             table = table.filter(self.keep)
         return table.select(list(self.columns))

@@ -89,7 +89,7 @@ def open_entry(opened: DatasetVersion, entry_id: str) -> Opened:
     row = with_figures(volumes.entries.slice(number, 1).to_pylist()[0])
     data = volumes.decode_density(number).astype(np.float32)
     density = Volume(data, np.asarray(row["voxel_size_xyz"]), np.asarray(row["origin_xyz"]))
-    table = volumes.atoms(number)
+    table = volumes.atoms.of(number)
     atoms = {name: table[name].to_numpy() for name in table.schema.names if name not in ("xyz", "voxel_zyx")}
     atoms |= {name: vectors(table[name]) for name in ("xyz", "voxel_zyx")}
     return Opened(row, opened.manifest.schema, density, atoms, residues_of(density, atoms))

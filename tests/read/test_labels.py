@@ -238,7 +238,7 @@ def test_labels_of_rotated_sub_grids_lie_as_those_of_the_volume_do(decoder: Volu
     for number in range(len(decoder.entries)):
         decoded = decoder.get(number, rule)
         grid = SubgridGrid.uniform(decoded.density.shape)
-        (labels_of,) = decoder.labels([number], rule, rotated=True)
+        (labels_of,) = decoder.atoms.labels([number], rule, rotated=True)
         for points in labels_of.points:
             first, rows = points.by_subgrid(grid, labels_of.rule.margin(1.0, 32))
             near = BoxPoints.gather(
@@ -265,20 +265,3 @@ def to_their_atoms(voxel: np.ndarray, points: BoxPoints, shift: float) -> np.nda
     cell = np.column_stack([points.sample, np.floor(points.place_zyx + shift + 0.5)]).astype(int)
     found = {tuple(key): place for key, place in zip(cell.tolist(), points.place_zyx, strict=True)}
     return np.array([key[1:] - found[tuple(key.tolist())] for key in voxel])
-
-
-@pytest.mark.parametrize("rule", ["stored", "nearest", "sphere:2"])
-def test_labels_of_volumes_that_are_read_together_are_those_of_each(decoder: Volumes, rule: str) -> None:
-    numbers = [*reversed(range(len(decoder.entries)))]
-
-    together = decoder.labels(numbers, rule)
-
-    for number, found in zip(numbers, together, strict=True):
-        (alone,) = decoder.labels([number], rule)
-        assert len(alone.voxels) + len(alone.points) > 0
-        assert alone.voxels.keys() == found.voxels.keys()
-        for name, expected in alone.voxels.items():
-            assert all(np.array_equal(*pair) for pair in zip(expected, found.voxels[name], strict=True))
-        for expected_points, points in zip(alone.points, found.points, strict=True):
-            assert np.array_equal(expected_points.place_zyx, points.place_zyx)
-            assert all(np.array_equal(values, points.values[name]) for name, values in expected_points.values.items())
