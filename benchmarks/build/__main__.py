@@ -69,8 +69,9 @@ def one(kind: str, map_path: Path, model_path: Path, out: Path) -> None:
         elif kind == "published":
             from benchmarks.build import published
 
+            models = published.models(model_path, place)
             before, began = peak(), ours.cpu()
-            found["bytes"] = published.work(map_path, model_path, place)
+            found["bytes"] = published.work(map_path, models, place)
             found |= {"cpu": ours.cpu() - began, "memory": peak() - before}
         else:
             import zarr

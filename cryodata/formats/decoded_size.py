@@ -46,9 +46,9 @@ DELTA_BYTE_ARRAY = 7
 Struct = dict[int, Any]
 
 
-def check_decoded(path: Path, file: pq.ParquetFile, groups: Sequence[int], columns: Sequence[str] | None) -> None:
-    """ValueError if columns of some row groups of a file take more than MAX_DECODED when they are decoded, or if a
-    chunk is no row of pages. columns: by the first part of their path, None for all."""
+def check_decoded(path: Path, file: pq.ParquetFile, groups: Sequence[int], columns: Sequence[str] | None) -> int:
+    """The most bytes that columns of some row groups of a file take when they are decoded; ValueError if these are more
+    than MAX_DECODED, or if a chunk is no row of pages. columns: by the first part of their path, None for all."""
     wanted = None if columns is None else set(columns)
     leaves = [file.schema.column(number) for number in range(len(file.schema))]
     size, longer = 0, list[tuple[int, str]]()
@@ -66,6 +66,12 @@ def check_decoded(path: Path, file: pq.ParquetFile, groups: Sequence[int], colum
                     size += texts
     for group, name in longer if size <= MAX_DECODED else ():
         size += _texts(path, group, name)
+    check_believed(size)
+    return size
+
+
+def check_believed(size: int) -> None:
+    """ValueError for more than MAX_DECODED."""
     if size > MAX_DECODED:
         raise ValueError(f"decoded it takes {size:,} bytes; {MAX_DECODED:,} at most are believed")
 

@@ -31,7 +31,7 @@ FOREIGN = {
 "what a file is that begins so, and that can't be read as what it should be"
 
 PIECE = 1 << 18
-"bytes handled at a time: few enough that they are still in a core's own cache when they are hashed and copied"
+"bytes handled at a time: still in a core's own cache, or near it, when they are hashed and copied"
 
 
 def shown(path: Path) -> str:

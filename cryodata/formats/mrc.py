@@ -19,6 +19,9 @@ from cryodata.errors import RejectedError
 from cryodata.formats.inflate import PIECE, holds, inflated_digest, open_inflated
 from cryodata.formats.mrc_header import MODES, MapHeader, exact_labels, truncated
 
+SUMMED = 1 << 20
+"bytes of planes whose values are summed together for a header: with others, a last digit there would differ"
+
 TRAILING_BYTES = 1 << 20
 "bytes after the density that are tolerated and ignored: some programs pad their files"
 
@@ -112,7 +115,7 @@ def write_plain_map(path: Path, volume: Volume, notes: Sequence[str] = ()) -> No
     labels, of 80 letters. Memory: some planes.
     """
     nz, ny, nx = volume.shape_zyx
-    step = max(1, PIECE // (4 * ny * nx))
+    step = max(1, SUMMED // (4 * ny * nx))
     pieces = [volume.data[z : z + step] for z in range(0, nz, step)]
     count = volume.data.size
     mean = sum(float(piece.sum(dtype=np.float64)) for piece in pieces) / count

@@ -19,7 +19,7 @@ from cryodata.core.model import MAX_NAME
 from cryodata.core.schema import LABEL_COLUMNS
 from cryodata.core.texts import Texts
 from cryodata.errors import DatasetError
-from cryodata.formats.decoded_size import check_decoded
+from cryodata.formats.decoded_size import check_believed, check_decoded
 from cryodata.formats.tables import ATOMS, FIRST_ATOMS, SUBGRIDS, check_schema, opened_table, vectors
 
 LABELLING = (*LABEL_COLUMNS, "state", "state_ca", "q_score", "xyz", "voxel_zyx")
@@ -144,8 +144,8 @@ def labelled_columns(
     path: Path | None, groups: Sequence[int], columns: Collection[str] = LABELLING
 ) -> list[dict[str, npt.NDArray[Any] | Texts]]:
     """What labels are written from, of the atoms of each of some volumes that a label takes, by column: arrays, and of
-    text `Texts`; of none without a file. columns: those that are needed; the states come with them. All are read
-    together: to begin costs more than to read. DatasetError as `read_points`."""
+    text `Texts`; of none without a file. columns: those that are needed; the states come with them. What is done for
+    all together costs as much as for one small volume. DatasetError as `read_points`."""
     wanted = tuple(name for name in LABELLING if name in columns or name in STATES)
     table, rows = _labelling(path, groups, wanted) if path is not None else (ATOMS.empty_table(), [0] * len(groups))
     states = [table[name].to_numpy() != NO_LABEL for name in STATES]
@@ -162,12 +162,16 @@ def _labelling(path: Path, groups: Sequence[int], wanted: tuple[str, ...]) -> tu
         tables = [read_points(path, group) for group in groups]
         return pa.concat_tables(tables), [len(table) for table in tables]
     with opened_table(path, known.footer, [name for name in wanted if name in TEXTS]) as file:
-        unchecked = [group for group in groups if (group, wanted) not in known.checked]
-        if unchecked:
-            check_decoded(path, file, unchecked, wanted)
-            known.checked.update((group, wanted) for group in unchecked)
-        table = _without_gaps(path, file.read_row_groups(groups, columns=list(wanted)))
-        return table, [file.metadata.row_group(group).num_rows for group in groups]
+        for group in groups:
+            if (group, wanted) not in known.sizes:
+                known.sizes[group, wanted] = check_decoded(path, file, [group], wanted)
+        check_believed(sum(known.sizes[group, wanted] for group in groups))
+        # one by one: how many rows a group has, its pages say, and not the footer
+        tables = [file.read_row_group(group, columns=list(wanted)) for group in groups]
+        table = _without_gaps(path, pa.concat_tables(tables))
+        for name in TEXTS.intersection(wanted):
+            table[name].validate(full=True)  # nothing else looks whether a dictionary has what is asked of it
+        return table, [len(part) for part in tables]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,15 +184,15 @@ class _Known:
     footer: pq.FileMetaData | None
     "None for a large one, which is parsed each time"
 
-    checked: set[tuple[int, tuple[str, ...]]]
-    "row groups, and columns of them, that take no more memory than they may"
+    sizes: dict[tuple[int, tuple[str, ...]], int]
+    "bytes that row groups, and columns of them, take at most once they are decoded"
 
 
 @lru_cache(maxsize=KEPT_FOOTERS)
 def _known(path: Path, identity: tuple[int, ...]) -> _Known:
     with opened_table(path) as file:
         footer, is_of_today = file.metadata, file.schema_arrow.remove_metadata() == ATOMS
-    return _Known(is_of_today, footer if footer.serialized_size <= KEPT_FOOTER else None, set())
+    return _Known(is_of_today, footer if footer.serialized_size <= KEPT_FOOTER else None, {})
 
 
 def _identity(path: Path) -> tuple[int, ...]:

@@ -102,9 +102,9 @@ def claims(
     taken = np.zeros(len(columns["atom"]), dtype=np.bool_)
     for array in labels:
         taken |= carried(array, columns)
-    is_ca = columns["atom"] == "CA"
+    is_ca = np.asarray(columns["atom"]) == "CA"
     if collisions == "first":
-        is_ca &= columns["kind"] == "protein"
+        is_ca &= np.asarray(columns["kind"]) == "protein"
     state, state_ca = (np.where(mask, WRITTEN, UNLABELLED).astype(np.uint8) for mask in (taken, is_ca))
     return state, state_ca
 

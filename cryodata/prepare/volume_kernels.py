@@ -161,7 +161,8 @@ def _sum_vectors(context: Any, values: Any, base: Any, sums: Any) -> Any:
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def sum_powers(values: Any, base: float, sums: Any) -> None:
-    """Sums (2, LANES) of values float32 (n,), less `base`, and of their squares: each lane has every LANES-th value."""
+    """Sums (2, LANES) of values (n,), contiguous float32, less `base`, and of their squares: each lane has every
+    LANES-th value."""
     _sum_vectors(values, base, sums)
     whole = len(values) - len(values) % LANES
     for lane in range(len(values) - whole):

@@ -10,19 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cryodata.formats.row_groups import (
-    group_of_volume,
-    labelled_columns,
-    read_points,
-    rows_of_volume,
-)
+from cryodata.errors import DatasetError
+from cryodata.formats.row_groups import group_of_volume, labelled_columns, read_points, rows_of_volume
 from cryodata.formats.tables import ATOMS
 from cryodata.formats.versions import DatasetVersion
 from cryodata.prepare.rules import LabelRule
 from cryodata.read.decoded import LabelsAsked, VolumeLabels, volume_labels
 
 TOGETHER = 1 << 16
-"atoms that are read together, of several volumes: to begin costs as much as to read those of a small one"
+"atoms that are made labels of together, of several volumes: to begin costs as much as those of a small one"
 
 ROW = ("entry_id", "shape_zyx", "origin_xyz", "voxel_size_xyz")
 "columns of the entries table that labels are placed by"
@@ -60,6 +56,9 @@ class LabelTables:
         counts = np.zeros(len(self._entries), dtype=np.int64)
         for name in self._opened.gathered("atoms-"):
             rows = rows_of_volume(self._opened.table(name))
+            unknown = [volume for volume in rows if not 0 <= volume < len(counts)]
+            if unknown:
+                raise DatasetError(f"{name}: label points of volume {unknown[0]} of {len(counts)}")
             counts[list(rows)] = list(rows.values())
         return counts
 
