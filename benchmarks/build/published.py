@@ -36,6 +36,7 @@ SECONDARY = {"coil": 1, "helix": 2, "strand": 3}
 def models(model: Path, folder: Path) -> dict[str, Path]:
     """The model, and its residues by secondary structure, as `.pdb` files."""
     whole = gemmi.read_structure(str(model))
+    whole.shorten_chain_names()  # a `.pdb` file has one letter for them
     paths = {name: folder / f"{name}.pdb" for name in ("whole", *SECONDARY)}
     whole.write_pdb(str(paths["whole"]))
     for number, name in enumerate(SECONDARY):
