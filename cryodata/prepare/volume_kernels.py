@@ -27,6 +27,9 @@ WHOLE = np.float32(1.5 * 2**23)
 "a float32 to which another of less than 2^22 is added is rounded to a whole number, halves to the even one"
 
 
+# as in `compiled/moves.py`: numba notices changes of this file alone, so nothing that loops are made of is imported
+
+
 def _pointer(context: Any, builder: Any, array_type: Any, array: Any, at: Any) -> Any:
     """Where a value lies, counted from the first one of an array."""
     return builder.gep(context.make_array(array_type)(context, builder, array).data, [at])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cryodata.errors import DatasetError
 from cryodata.formats.row_groups import labelled_columns
 from cryodata.read import atoms
 from cryodata.read.decode import Volumes
@@ -49,3 +50,10 @@ def test_no_more_label_points_are_read_together_than_memory_is_stated_for(
     assert [0, 1] in reads
     assert sorted(number for read in reads for number in read) == [*range(len(counts))]
     assert all(len(read) == 1 or counts[read].sum() <= counts[:2].sum() for read in reads)
+
+
+def test_label_points_of_a_volume_that_no_entry_has_are_refused(decoder: Volumes) -> None:
+    fewer = atoms.LabelTables(decoder.opened, decoder.entries.slice(0, 1))
+
+    with pytest.raises(DatasetError, match=r"atoms-00000-of-00001.parquet: label points of volume 1 of 1"):
+        fewer.labels([0], "stored")
