@@ -84,7 +84,8 @@ def main() -> None:
         result[step] = measured(step, given.work, numbers.get(step, given.volumes))
         print(step, {key: value for key, value in result[step].items() if key != "memory"}, flush=True)
     print(write(given.json, {**machine(("dask", "distributed", "pyarrow")), "result": result}))
-    print(draw(result, given.json.with_suffix(".png")))
+    if {"in_one", "apart"} & result.keys():
+        print(draw(result, given.json.with_suffix(".png")))
     os.sync()
 
 

@@ -109,10 +109,18 @@ def put_past(target: Any, chunk: Any) -> None:
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def cut_boxes(out: Any, voxels: Any, first: Any, strides: Any, box: Any, past: Any) -> None:
+def cut_boxes(out: Any, voxels: Any, first: Any, strides: Any, box: Any, past: Any) -> bool:
     """`kernels.cut`; out: float32, flat; voxels: float32, or uint16 for float16; past: whether every row of a box
-    begins a line of the cache. The caller has checked the bounds.
+    begins a line of the cache. False, and nothing is touched, for a box that leaves `voxels`.
     """
+    for sample in range(first.shape[0]):
+        low = high = first[sample]
+        for axis in range(3):
+            span = strides[sample, axis] * (box - 1)
+            low += min(span, 0)
+            high += max(span, 0)
+        if low < 0 or high >= voxels.shape[0]:
+            return False
     for sample in range(first.shape[0]):
         place, after = sample * box**3, min(sample + 1, first.shape[0] - 1)
         if strides[sample, 2] != 1:
@@ -123,6 +131,7 @@ def cut_boxes(out: Any, voxels: Any, first: Any, strides: Any, box: Any, past: A
             _by_row(out, place, voxels, first[sample], strides[sample], box, past)
     if past:
         _fence()
+    return True
 
 
 @njit(nogil=True)  # type: ignore[untyped-decorator]

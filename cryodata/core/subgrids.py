@@ -70,8 +70,11 @@ class SubgridGrid:
 
     def starts_zyx(self) -> npt.NDArray[np.int32]:
         """First voxel of each box, int32 (n, 3), z slowest; negative where a box begins outside."""
-        axes = [self.core * np.arange(n, dtype=np.int32) - self.margin for n in self.counts_zyx]
-        return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3).astype(np.int32)
+        starts = np.empty((*self.counts_zyx, 3), dtype=np.int32)
+        for axis, count in enumerate(self.counts_zyx):
+            along = self.core * np.arange(count, dtype=np.int32) - self.margin
+            starts[..., axis] = along.reshape([-1 if other == axis else 1 for other in range(3)])
+        return starts.reshape(-1, 3)
 
     def start_of(self, number: int) -> tuple[int, int, int]:
         """First voxel of one box, by its place in `starts_zyx`; IndexError beyond the last."""

@@ -86,19 +86,15 @@ def volumes_of_groups(path: Path) -> list[tuple[int, int]]:
 
 def group_of_volume(path: Path) -> dict[int, int]:
     """Row group of each volume in an atoms file."""
-    return {first: number for number, (first, _, _) in enumerate(_one_volume_each(path))}
+    return {volume: group for volume, (group, _) in groups_and_rows(path).items()}
 
 
-def rows_of_volume(path: Path) -> dict[int, int]:
-    """Number of rows of each volume in an atoms file."""
-    return {first: rows for first, _, rows in _one_volume_each(path)}
-
-
-def _one_volume_each(path: Path) -> list[tuple[int, int, int]]:
+def groups_and_rows(path: Path) -> dict[int, tuple[int, int]]:
+    """Row group of each volume in an atoms file, and how many rows it has."""
     groups = _groups(path)
     if any(first != last for first, last, _ in groups):
         raise DatasetError(f"{path.parent.name}/{path.name}: a row group holds several volumes; expected one each")
-    return groups
+    return {volume: (group, rows) for group, (volume, _, rows) in enumerate(groups)}
 
 
 def _groups(path: Path) -> list[tuple[int, int, int]]:

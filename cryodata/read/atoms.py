@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cryodata.errors import DatasetError
-from cryodata.formats.row_groups import group_of_volume, labelled_columns, read_points, rows_of_volume
+from cryodata.formats.row_groups import groups_and_rows, labelled_columns, read_points
 from cryodata.formats.tables import ATOMS
 from cryodata.formats.versions import DatasetVersion
 from cryodata.prepare.rules import LabelRule
@@ -37,36 +37,34 @@ class LabelTables:
         self._opened, self._entries = opened, entries
 
     @cached_property
-    def _groups(self) -> dict[int, tuple[str, int]]:
-        """Name of the file, and row group, of the label points of each volume."""
-        groups = {}
+    def _groups(self) -> dict[int, tuple[str, int, int]]:
+        """Name of the file, row group and number of the label points of each volume."""
+        groups, entries = dict[int, tuple[str, int, int]](), len(self._entries)
         for name in self._opened.gathered("atoms-"):
-            found = group_of_volume(self._opened.table(name))
-            groups.update({volume: (name, group) for volume, group in found.items()})
+            found = groups_and_rows(self._opened.table(name))
+            unknown = [volume for volume in found if not 0 <= volume < entries]
+            if unknown:
+                raise DatasetError(f"{name}: label points of volume {unknown[0]} of {entries}")
+            groups.update({volume: (name, *group) for volume, group in found.items()})
         return groups
 
     @cached_property
     def volumes_of_files(self) -> list[int]:
         """Volumes whose label points each atoms file holds."""
-        return list(Counter(name for name, _ in self._groups.values()).values())
+        return list(Counter(name for name, *_ in self._groups.values()).values())
 
     @cached_property
     def counts(self) -> npt.NDArray[np.int64]:
         """Label points of each volume, int64 (entries,)."""
         counts = np.zeros(len(self._entries), dtype=np.int64)
-        for name in self._opened.gathered("atoms-"):
-            rows = rows_of_volume(self._opened.table(name))
-            unknown = [volume for volume in rows if not 0 <= volume < len(counts)]
-            if unknown:
-                raise DatasetError(f"{name}: label points of volume {unknown[0]} of {len(counts)}")
-            counts[list(rows)] = list(rows.values())
+        counts[list(self._groups)] = [rows for _, _, rows in self._groups.values()]
         return counts
 
     def of(self, number: int) -> pa.Table:
         """Label points of a volume, its entry id in front."""
         if number not in self._groups:
             return ATOMS_OF_ENTRY.empty_table()
-        name, group = self._groups[number]
+        name, group, _ = self._groups[number]
         table = read_points(self._opened.table(name), group)
         ids = pa.array([self._entries["entry_id"][number].as_py()] * len(table), pa.string())
         return table.add_column(0, ATOMS_OF_ENTRY.field(0), ids)
@@ -92,7 +90,7 @@ class LabelTables:
         """Volumes of the same file, None for those without label points, that have TOGETHER of them, or are one."""
         files: dict[str | None, list[_Group]] = {}
         for number in dict.fromkeys(numbers):
-            file, group = self._groups.get(number, (None, 0))
+            file, group, _ = self._groups.get(number, (None, 0, 0))
             files.setdefault(file, []).append((number, group))
         for file, groups in files.items():
             some, atoms = list[_Group](), 0

@@ -16,6 +16,11 @@ class Hands:
 
     def do(self, work: Callable[[int], None], pieces: int, helped: bool = True) -> None:
         """work(0) to work(pieces - 1), each once, in any order; raises what one of them raised. helped: not alone."""
+        asked = min(self.helpers, pieces - 1) if helped else 0
+        if asked < 1:
+            for piece in range(pieces):
+                work(piece)
+            return
         left = deque(range(pieces))
         job = [work]  # a hand that comes too late finds neither, and keeps nothing of the caller's alive
 
@@ -31,7 +36,6 @@ class Hands:
                     left.clear()
                     raise
 
-        asked = min(self.helpers, pieces - 1) if helped else 0
         helping = [self._threads.submit(take) for _ in range(asked)] if self._threads else []
         try:
             take()

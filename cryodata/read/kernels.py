@@ -27,18 +27,16 @@ def cut(out: npt.NDArray[np.float32], voxels: npt.NDArray[Any], first: Numbers, 
     far the next z, y and x of each box lie, (n, 3); any signed permutation of a volume's own gives a rotated box.
     Raises IndexError, and touches nothing, for a box that leaves `voxels`.
     """
-    box = out.shape[-1]
-    spans = strides * (box - 1)
-    low, high = first + np.minimum(spans, 0).sum(axis=1), first + np.maximum(spans, 0).sum(axis=1)
-    if len(first) and (low.min() < 0 or high.max() >= len(voxels)):
-        raise IndexError(f"a box reaches from {low.min()} to {high.max()} of {len(voxels)} voxels")
-    compiled = _loops()
+    box, compiled = out.shape[-1], _loops()
     if compiled is None or voxels.dtype not in (np.float16, np.float32):
-        _cut_by_numpy(out, voxels, first, strides)
+        inside = _cut_by_numpy(out, voxels, first, strides)
     else:
         source = voxels.view(np.uint16) if voxels.itemsize == 2 else voxels
         past = box * out.itemsize % LINE == 0 and out.ctypes.data % LINE == 0
-        compiled.cut_boxes(out.reshape(-1), source, first, strides, box, past)
+        inside = compiled.cut_boxes(out.reshape(-1), source, first, strides, box, past)
+    if not inside:
+        low, high = _reach(first, strides, box)
+        raise IndexError(f"a box reaches from {low.min()} to {high.max()} of {len(voxels)} voxels")
 
 
 def scatter(
@@ -67,6 +65,17 @@ def warm_up() -> None:
     scatter(np.zeros((1, 1, 1, 1), dtype=np.uint8), zero, zero, zero[:0], np.zeros(0, dtype=np.uint8))
 
 
-def _cut_by_numpy(out: npt.NDArray[np.float32], voxels: npt.NDArray[Any], first: Numbers, strides: Numbers) -> None:
+def _cut_by_numpy(out: npt.NDArray[np.float32], voxels: npt.NDArray[Any], first: Numbers, strides: Numbers) -> bool:
+    """As the compiled loop."""
+    low, high = _reach(first, strides, out.shape[-1])
+    if low.min(initial=0) < 0 or high.max(initial=-1) >= len(voxels):
+        return False
     for box, begin, steps in zip(out, first.tolist(), (strides * voxels.itemsize).tolist(), strict=True):
         box[...] = as_strided(voxels[begin:], box.shape, steps)
+    return True
+
+
+def _reach(first: Numbers, strides: Numbers, box: int) -> tuple[Numbers, Numbers]:
+    """The lowest and the highest value of each box, (n,)."""
+    spans = strides * (box - 1)
+    return first + np.minimum(spans, 0).sum(axis=1), first + np.maximum(spans, 0).sum(axis=1)

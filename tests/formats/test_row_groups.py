@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from cryodata.errors import DatasetError
@@ -75,3 +77,44 @@ def test_volumes_that_are_believed_one_by_one_may_be_too_large_together(
 
     with pytest.raises(DatasetError, match=rf"decoded it takes [\d,]+ bytes; {alone:,} at most are believed"):
         labelled_columns(path, [0, 1] * 8)
+
+
+@pytest.mark.parametrize("claimed", [0, 49, 51, 60])
+def test_a_footer_that_miscounts_the_rows_of_a_volume_moves_none_to_another(tmp_path: Path, claimed: int) -> None:
+    path = tmp_path / "atoms.parquet"
+    rows = len(differing(path)[0])
+    (_, expected, _) = labelled_columns(path, [0, 1, 2])
+    raw = bytearray(path.read_bytes())
+    footer = len(raw) - 8 - int.from_bytes(raw[-8:-4], "little")
+
+    for at in range(footer, len(raw) - 8):  # thrift has twice the number in one byte, and not in this place alone
+        if raw[at] != 2 * rows:
+            continue
+        path.write_bytes(raw[:at] + bytes([2 * claimed]) + raw[at + 1 :])
+        with suppress(OSError, pa.ArrowException):
+            metadata = pq.read_metadata(path)
+            if [metadata.row_group(group).num_rows for group in range(3)] == [claimed, 40, 1]:
+                break
+    else:
+        pytest.fail("the number was not found in the footer")
+    (_, found, _) = labelled_columns(path, [0, 1, 2])
+
+    assert all(np.array_equal(np.asarray(found[name]), np.asarray(expected[name])) for name in ("xyz", "atom"))
+
+
+def test_an_atom_whose_name_is_none_of_its_dictionary_is_refused(tmp_path: Path) -> None:
+    (table, *_) = differing(tmp_path / "atoms.parquet")
+    place, path = table.schema.get_field_index("atom"), tmp_path / "t" / "crafted.parquet"
+    path.parent.mkdir()
+    names = pa.array(["N", "CA", *["C"] * (len(table) - 2)])
+    pq.write_table(table.set_column(place, table.field(place), names), path, compression="none")
+    metadata = pq.read_metadata(path).row_group(0)
+    column = next(c for c in map(metadata.column, range(metadata.num_columns)) if c.path_in_schema == "atom")
+    raw = bytearray(path.read_bytes())
+    last = (column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size - 1
+    assert raw[last] == 2  # the run of the third name
+    raw[last] = 3
+    path.write_bytes(raw)
+
+    with pytest.raises(DatasetError, match=r"t/crafted\.parquet: no readable Parquet table \(.*indices invalid"):
+        labelled_columns(path, [0])

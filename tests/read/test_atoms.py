@@ -36,7 +36,7 @@ def test_no_more_label_points_are_read_together_than_memory_is_stated_for(
     decoder: Volumes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counts, reads = decoder.atoms.counts, list[list[int]]()
-    group_of = {group: number for number, (_, group) in decoder.atoms._groups.items()}
+    group_of = {group: number for number, (_, group, _) in decoder.atoms._groups.items()}
 
     def counted(path: Path | None, groups: Sequence[int], columns: Collection[str]) -> Any:
         reads.append([group_of[group] for group in groups])
