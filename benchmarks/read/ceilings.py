@@ -3,11 +3,16 @@
 M copies the bytes of a sub-grid from one place in memory to another. R is the kernel of the reader over volumes that
 are decoded already. N slices decoded float32 volumes and dense labels. M and R write into memory of batches that are
 gone, as the reader does: on fresh memory page faults would be measured.
+
+M by two hands says what a second core is worth: two processors may be threads of one core, or wait for one memory.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import torch
@@ -29,7 +34,7 @@ VOLUMES = 6
 "decoded volumes that samples are drawn from, as in the pool of the case measured against R"
 
 SPARE = 2
-"batches in memory: the one that is made, and the one before"
+"batches in memory, for each hand: the one that is made, and the one before"
 
 COPIED = 4096
 "sub-grids that are copied from: more than any cache holds"
@@ -84,9 +89,9 @@ def numpy_kernel(setup: Setup) -> Kernel:
     return cut
 
 
-def copy_kernel(setup: Setup) -> Kernel:
+def copy_kernel(setup: Setup, hands: int = 1) -> Kernel:
     """M: the bytes of each sub-grid, from anywhere in memory larger than the caches."""
-    source, buffers = np.ones((COPIED, setup.input.sample_bytes), dtype=np.uint8), Buffers(SPARE)
+    source, buffers = np.ones((COPIED, setup.input.sample_bytes), dtype=np.uint8), Buffers(SPARE * hands)
 
     def cut(picks: list[tuple[int, int]]) -> Batch:
         batch = buffers.new(len(picks) * setup.input.sample_bytes).reshape(len(picks), -1)
@@ -98,28 +103,54 @@ def copy_kernel(setup: Setup) -> Kernel:
 
 
 class Ceiling(Loader):
-    """Batches of random sub-grids of the first volumes, by one of the kernels, as many as an epoch of those has."""
+    """Batches of random sub-grids of the first volumes, by one of the kernels, as many as an epoch of those has.
+
+    hands: threads, each of which makes whole batches; 1 is the caller.
+    """
 
     resumes = "none"
 
-    def __init__(self, setup: Setup, kernel: Callable[[Setup], Kernel]) -> None:
-        self.setup, self.cut = setup, kernel(setup)
+    def __init__(self, setup: Setup, kernel: Callable[[Setup], Kernel], hands: int = 1) -> None:
+        self.setup, self.cut, self.hands = setup, kernel(setup), hands
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Drawn at random, by the number of the epoch."""
         rng = np.random.Generator(np.random.PCG64(number))
         counts = [int(np.prod(grid)) for grid in self.setup.input.grids[:VOLUMES]]
-        for _ in range(max(1, sum(counts) // self.setup.batch)):
-            volumes = rng.integers(len(counts), size=self.setup.batch).tolist()
-            yield self.cut([(volume, int(rng.integers(counts[volume]))) for volume in volumes])
+        drawn = (self._drawn(rng, counts) for _ in range(max(1, sum(counts) // self.setup.batch)))
+        if self.hands == 1:
+            yield from map(self.cut, drawn)
+            return
+        with ThreadPoolExecutor(self.hands) as threads:
+            begun: deque[Future[Batch]] = deque()
+            for picks in drawn:
+                begun.append(threads.submit(self.cut, picks))
+                if len(begun) > self.hands:
+                    yield begun.popleft().result()
+            while begun:
+                yield begun.popleft().result()
+
+    def _drawn(self, rng: np.random.Generator, counts: list[int]) -> list[tuple[int, int]]:
+        volumes = rng.integers(len(counts), size=self.setup.batch)
+        return list(zip(volumes.tolist(), rng.integers(np.array(counts)[volumes]).tolist(), strict=True))
 
 
 def _case(name: str, kernel: Callable[[Setup], Kernel], compared: bool = True) -> Case:
     return Case(name, lambda setup: Ceiling(setup, kernel), reads="memory", workers=(0,), compared=compared)
 
 
+TWO_HANDS = Case(
+    "M: memcpy of the same bytes, two cores",
+    lambda setup: Ceiling(setup, partial(copy_kernel, hands=2), hands=2),
+    reads="memory",
+    workers=(0,),
+    pinned=False,
+    compared=False,
+)
+
 CASES = (
     _case("M: memcpy of the same bytes", copy_kernel, compared=False),
+    TWO_HANDS,
     _case("R: the reader's cut, decoded volumes", reader_kernel),
     _case("N: NumPy slices, decoded volumes", numpy_kernel),
 )

@@ -7,6 +7,8 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,9 +74,22 @@ def local_cluster(folder: Path) -> Iterator[tuple[Any, Client]]:
             close_all()
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a worker of a cluster that others made must meet before it works on anything."""
+
+    version: str
+    "of cryodata: another one gives other bytes"
+
+    folder: str
+    seen: str
+    "file in the folder: a worker that does not see it would write where nobody looks"
+
+
 @contextmanager
-def connected(address: str, folder: Path) -> Iterator[Client]:
-    """A client of an existing cluster whose workers see the dataset's folder and have this cryodata."""
+def connected(address: str, folder: Path) -> Iterator[tuple[Client, Terms]]:
+    """A client of an existing cluster, and the terms for its workers. These come and go: each is asked where it works,
+    not all of them here, of whom one may die or freeze before it answers."""
     from distributed import Client
 
     import cryodata
@@ -89,19 +104,21 @@ def connected(address: str, folder: Path) -> Iterator[Client]:
         except TimeoutError:
             raise UsageError(f"--scheduler {address}: no worker came within {PATIENCE:.0f} s") from None
         (shared / "seen").touch()
-        for worker, (version, seen) in client.run(_about, str(shared / "seen")).items():
-            if not seen:
-                raise UsageError(f"worker {worker} does not see {folder}: the root must be on storage that all share")
-            if version != cryodata.__version__:
-                raise UsageError(f"worker {worker} has cryodata {version}; here it is {cryodata.__version__}")
-        yield client
+        yield client, Terms(cryodata.__version__, str(folder), str(shared / "seen"))
 
 
-def _about(path: str) -> tuple[str, bool]:
-    """On a worker: its version, and whether it sees a file."""
+@cache
+def check_terms(terms: Terms) -> None:
+    """On a worker, once: UsageError if it does not meet them."""
+    from distributed import get_worker
+
     import cryodata
 
-    return cryodata.__version__, os.path.exists(path)
+    worker = get_worker().address
+    if not os.path.exists(terms.seen):
+        raise UsageError(f"worker {worker} does not see {terms.folder}: the root must be on storage that all share")
+    if cryodata.__version__ != terms.version:
+        raise UsageError(f"worker {worker} has cryodata {cryodata.__version__}; here it is {terms.version}")
 
 
 def memory_of_workers(client: Client) -> dict[str, int]:

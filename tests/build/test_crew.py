@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from distributed import Client
 
+import cryodata
 from cryodata.build import run as running
 from cryodata.build.admission import memory_for
 from cryodata.build.run import Staffing
@@ -63,8 +66,17 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[st
 
 
 @contextmanager
-def cluster(folder: Path, workers: int, faults: str = "", seconds: float = 0.0) -> Iterator[tuple[str, list[Any]]]:
-    """A scheduler and workers, processes of their own each: address, and the nannies of the workers."""
+def cluster(
+    folder: Path,
+    workers: int,
+    faults: str = "",
+    seconds: float = 0.0,
+    changed: Callable[[list[str]], list[str]] = lambda command: command,
+) -> Iterator[tuple[str, list[Any]]]:
+    """A scheduler and workers, processes of their own each: address, and the nannies of the workers.
+
+    changed: how the command of a worker differs.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -73,7 +85,6 @@ def cluster(folder: Path, workers: int, faults: str = "", seconds: float = 0.0) 
         "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "6s",
         "DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "critical",
     }
-    address, python = f"tcp://127.0.0.1:{port}", [sys.executable, "-m", "distributed.cli.dask_spec"]
     address, python = f"tcp://127.0.0.1:{port}", [sys.executable, "-m", "dask"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": env, "cwd": folder}
     started = [
@@ -84,9 +95,8 @@ def cluster(folder: Path, workers: int, faults: str = "", seconds: float = 0.0) 
             place = folder / f"worker-{number}"
             place.mkdir()
             arguments = ["--nworkers", "1", "--nthreads", "1", "--memory-limit", "1500MB", "--no-dashboard"]
-            started.append(
-                subprocess.Popen([*python, "worker", address, *arguments, "--local-directory", str(place)], **quiet)
-            )
+            worker = [*python, "worker", address, *arguments, "--local-directory", str(place)]
+            started.append(subprocess.Popen(changed(worker), **quiet))
         yield address, [psutil.Process(process.pid) for process in started[1:]]
     finally:
         for process in started:
@@ -235,6 +245,55 @@ def test_a_cluster_that_loses_workers_builds_the_same_beside_parts(
     assert report["entries"] == MAPS - 1
     finish(root, "--workers", "0", "--version", "0.2.0")
     assert objects(root) == objects(undisturbed[0])
+
+
+def test_a_worker_that_is_frozen_before_the_build_begins_is_done_without(
+    undisturbed: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    with cluster(tmp_path, 2) as (address, nannies):
+        with Client(address, set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=60)
+        worker = worker_of(nannies[0])
+        assert worker is not None
+        worker.suspend()
+        finish(tmp_path / "root", "--scheduler", address)
+
+    assert objects(tmp_path / "root") == objects(undisturbed[0])
+
+
+def test_a_worker_that_sees_another_root_ends_the_build(tmp_path: Path) -> None:
+    root, unshare = tmp_path / "root", shutil.which("unshare")
+    root.mkdir()
+    hidden = [str(unshare), "--user", "--map-root-user", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"']
+    if unshare is None or subprocess.run([*hidden, str(root), "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no user namespace with file systems of its own here")
+
+    with cluster(tmp_path, 1, changed=lambda worker: [*hidden, str(root), *worker]) as (address, _):
+        done = subprocess.run(
+            command(root, "--scheduler", address), env=environment(), capture_output=True, text=True, check=False,
+            timeout=200,
+        )  # fmt: skip
+
+    assert done.returncode == 2
+    message = f" does not see {root}/harmful: the root must be on storage that all share"
+    assert json.loads(done.stdout)["error"].startswith("worker tcp://127.0.0.1:")
+    assert json.loads(done.stdout)["error"].endswith(message)
+    assert not list(root.glob("harmful/receipts/*"))
+
+
+def test_a_worker_of_another_version_ends_the_build(tmp_path: Path) -> None:
+    older = tmp_path / "older.py"
+    older.write_text("import cryodata\ncryodata.__version__ = '0.0.7'\n", encoding="utf-8")
+
+    with cluster(tmp_path, 1, changed=lambda worker: [*worker, "--preload", str(older)]) as (address, _):
+        done = subprocess.run(
+            command(tmp_path / "root", "--scheduler", address), env=environment(), capture_output=True, text=True,
+            check=False, timeout=200,
+        )  # fmt: skip
+
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["error"].endswith(f" has cryodata 0.0.7; here it is {cryodata.__version__}")
+    assert not list(tmp_path.glob("root/harmful/receipts/*"))
 
 
 def test_a_scheduler_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
