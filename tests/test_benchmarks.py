@@ -18,7 +18,7 @@ from benchmarks.baseline import trace as tracing
 from benchmarks.build import ours
 from benchmarks.formats.density_codec import CODECS, STORED, measure
 from benchmarks.prepare import __main__ as quality
-from benchmarks.read import bench, inputs, scale, shuffle, source, startup
+from benchmarks.read import bench, device, inputs, scale, shuffle, source, startup
 from benchmarks.read.__main__ import BOX, CORE, arguments, run
 from benchmarks.read.measure import act
 from benchmarks.read.measure import arguments as case_arguments
@@ -120,6 +120,18 @@ def test_every_peer_says_what_it_needs() -> None:
 
 def test_ratios_of_nothing_are_not_run() -> None:
     assert {one["met"] for one in ratios([])} == {"not run"}
+
+
+def test_device(simulated: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"BATCH": 8, "REPEATS": 1, "DEPTH": 4}.items():
+        monkeypatch.setattr(device, name, value)
+
+    found = device.main(simulated.folder.parent, "simulated", torch.device("cpu"), number=1)
+
+    for options in device.OPTIONS:
+        assert found[options]["cut on the host"] > 0
+        assert found[options]["device / host"] > 0
+        assert 0 <= found[options]["waits"] <= 1
 
 
 def test_startup(simulated: Report, monkeypatch: pytest.MonkeyPatch) -> None:

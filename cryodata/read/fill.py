@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from cryodata.core.rotations import AXES, ROTATIONS, rotate_bounds, rotate_point
 from cryodata.prepare.draw import draw
 from cryodata.prepare.points import BoxPoints
 from cryodata.read import kernels
-from cryodata.read.served import Near, Served
+from cryodata.read.served import Near, Part, Served
 
 START, PROBABILITY, ROTATION = "start_zyx", "probability", "rotation"
 "columns that are arrays but no voxels; the last two where a stream is balanced or rotated"
@@ -23,11 +23,17 @@ DRAWN_VOXELS, DRAWN_POINTS = 1 << 18, 1 << 14
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
-def fill(arrays: Arrays, served: Served, here: slice, voxels: npt.NDArray[Any], density: frozenset[str]) -> None:
-    """Write some of what is served into the arrays of a batch, (n, ...) each.
+def fill(parts: Sequence[Part], voxels: npt.NDArray[Any], density: frozenset[str]) -> None:
+    """Write some of what is served into the arrays of batches.
 
-    here: which of it. voxels: of all slots. density: names of the arrays that are cut; the others are labels.
+    voxels: of all slots. density: names of the arrays that are cut; the others are labels.
     """
+    for part in parts:
+        arrays = {name: array[part.there] for name, array in part.arrays.items()}
+        _fill(arrays, part.served, part.here, voxels, density)
+
+
+def _fill(arrays: Arrays, served: Served, here: slice, voxels: npt.NDArray[Any], density: frozenset[str]) -> None:
     arrays[START][...] = served.start_zyx[here]
     if served.probability is not None:
         arrays[PROBABILITY][...] = served.probability[here]

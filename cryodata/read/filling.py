@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy.typing as npt
 
 from cryodata.read.hands import Hands
 from cryodata.read.pool import Pool
-from cryodata.read.served import Served
+from cryodata.read.served import Part, Served
 
-Fill = Callable[[Mapping[str, Any], Served, slice, npt.NDArray[Any], frozenset[str]], None]
-"writes some of what is served into them, as `fill` does"
-
-Part = tuple[Mapping[str, Any], Served, slice]
-"arrays of a batch, what is served, and which of that is written into them"
+Fill = Callable[[Sequence[Part], npt.NDArray[Any], frozenset[str]], None]
+"writes some of what is served to where it goes, as `fill` does"
 
 
 class Filling:
@@ -27,9 +25,9 @@ class Filling:
         self._voxels, self._density = pool.slots.voxels, pool.source.density
         self._parts: list[Part] = []
 
-    def add(self, arrays: Mapping[str, Any], served: Served, here: slice) -> None:
-        """Some of what is served, to be written into arrays by the next `finish`."""
-        self._parts.append((arrays, served, here))
+    def add(self, arrays: Mapping[str, Any], there: slice, served: Served, here: slice) -> None:
+        """Some of what is served, to be written into some samples of a batch by the next `finish`."""
+        self._parts.append(Part(arrays, there, served, here))
 
     @property
     def helped(self) -> bool:
@@ -43,25 +41,25 @@ class Filling:
         self._parts = []
 
         def write(share: int) -> None:
-            for part in shares[share]:
-                self._fill(*part, self._voxels, self._density)
+            self._fill(shares[share], self._voxels, self._density)
 
         self.hands.do(write, len(shares), helped)
 
 
 def _shares(parts: Sequence[Part], hands: int) -> list[list[Part]]:
     """As many sub-grids for each of some hands: what a hand does in small pieces holds the interpreter more often."""
+    if hands == 1:
+        return [list(parts)]
     shares: list[list[Part]] = [[]]
-    room = size = -(-sum(here.stop - here.start for _, _, here in parts) // hands)
-    for arrays, served, here in parts:
-        first = here.start
-        while first < here.stop:
+    room = size = -(-sum(part.here.stop - part.here.start for part in parts) // hands)
+    for part in parts:
+        first, shift = part.here.start, part.there.start - part.here.start
+        while first < part.here.stop:
             if not room:
                 shares.append([])
                 room = size
-            part = slice(first, min(first + room, here.stop))
-            within = slice(part.start - here.start, part.stop - here.start)
-            shares[-1].append(({name: array[within] for name, array in arrays.items()}, served, part))
-            room -= part.stop - part.start
-            first = part.stop
+            last = min(first + room, part.here.stop)
+            shares[-1].append(replace(part, there=slice(first + shift, last + shift), here=slice(first, last)))
+            room -= last - first
+            first = last
     return shares

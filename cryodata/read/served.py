@@ -102,6 +102,21 @@ class Served:
     "what the others are drawn from"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """Some of what is served, and where it goes."""
+
+    arrays: Mapping[str, Any]
+    "of a batch, (n, ...) each"
+
+    there: slice
+    "which of its samples"
+
+    served: Served
+    here: slice
+    "which of what is served"
+
+
 @dataclass(frozen=True, slots=True)
 class Turning:
     """How samples are rotated: by what, and what decides."""

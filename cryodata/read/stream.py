@@ -225,7 +225,7 @@ class BatchReader:
                 serving = pool.at(stream, position, end, then)
                 here = slice(position - serving.first, min(end, serving.end) - serving.first)
                 there = slice(done, done + here.stop - here.start)
-                filling.add({name: array[there] for name, array in arrays.items()}, serving.served, here)
+                filling.add(arrays, there, serving.served, here)
                 rows[there] = serving.served.row[here]
                 position, done = min(end, serving.end), there.stop
         given: dict[str, Any] = {

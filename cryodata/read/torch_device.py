@@ -6,7 +6,7 @@ computes, a few kilobytes a batch; rules that look around an atom are drawn on t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,9 @@ import torch
 from cryodata.core.rotations import ROTATIONS
 from cryodata.prepare.draw import voxels_of
 from cryodata.read.buffers import Layout
+from cryodata.read.decoded import VolumeLabels
 from cryodata.read.fill import PROBABILITY, ROTATION, START, boxes_near, draw_labels
-from cryodata.read.served import PoolVolume, Served
+from cryodata.read.served import Part, PoolVolume
 
 Tensors = Mapping[str, torch.Tensor]
 
@@ -40,54 +41,59 @@ class DeviceCutter:
             for name, (shape, dtype) in layouts.items()
         }
 
-    def fill(
-        self, out: Tensors, served: Served, here: slice, voxels: npt.NDArray[Any], density: frozenset[str]
-    ) -> None:
-        """As `fill` of the host: write some of what is served into the tensors of a batch."""
-        out[START][...] = self._moved(served.start_zyx[here])
-        if served.probability is not None:
-            out[PROBABILITY][...] = self._moved(served.probability[here])
-        if served.turn is not None:
-            turn = served.turn[here]
+    def fill(self, parts: Sequence[Part], voxels: npt.NDArray[Any], density: frozenset[str]) -> None:
+        """As `fill` of the host. parts: of one batch, one after the other.
+
+        All of them are written together: to start the work of a device takes as long as to do it for many sub-grids.
+        """
+        first = parts[0].there.start
+        out = {name: tensor[first : parts[-1].there.stop] for name, tensor in parts[0].arrays.items()}
+        turns = [part.served.turn[part.here] for part in parts if part.served.turn is not None]
+        turn = np.concatenate(turns) if turns else None
+        out[START][...] = self._moved(_joined(parts, "start_zyx"))
+        if PROBABILITY in out:
+            out[PROBABILITY][...] = self._moved(_joined(parts, "probability"))
+        if turn is not None:
             out[ROTATION][...] = self._moved(ROTATIONS[turn] if turn.ndim == 1 else turn)
         for name in density & out.keys():
-            for volume in served.volumes:
-                self._move(volume)
-            if served.turn is not None and served.turn.ndim > 1:
-                self._turn(out[name], served, here)
+            for part in parts:
+                self._move(part.served.volumes)
+            if turn is not None and turn.ndim > 1:
+                self._turn(out[name], parts, turn)
             else:
-                self._cut(out[name], served, here)
-        self._label({name: out[name] for name in out.keys() - density - {START, PROBABILITY, ROTATION}}, served, here)
+                self._cut(out[name], parts)
+        labels = {name: out[name] for name in out.keys() - density - {START, PROBABILITY, ROTATION}}
+        if labels:
+            self._label(labels, parts)
 
-    def _move(self, volume: PoolVolume) -> None:
-        if self._there.get(volume.begin) is not volume:
-            source = torch.from_numpy(volume.voxels.reshape(-1))
-            self._voxels[volume.begin : volume.begin + len(source)].copy_(source)
-            self._there[volume.begin] = volume
+    def _move(self, volumes: Iterable[PoolVolume]) -> None:
+        for volume in volumes:
+            if self._there.get(volume.begin) is not volume:
+                source = torch.from_numpy(volume.voxels.reshape(-1))
+                self._voxels[volume.begin : volume.begin + len(source)].copy_(source)
+                self._there[volume.begin] = volume
 
     def _moved(self, values: npt.NDArray[Any]) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
 
-    def _cut(self, out: torch.Tensor, served: Served, here: slice) -> None:
-        first, strides = self._moved(served.first[here]), self._moved(served.strides[here])
+    def _cut(self, out: torch.Tensor, parts: Sequence[Part]) -> None:
+        told = self._moved(np.column_stack([_joined(parts, "first"), _joined(parts, "strides")]))
         steps = torch.arange(out.shape[-1], device=self.device)
-        z, y, x = (strides[:, axis, None] * steps for axis in range(3))
-        place = first[:, None, None, None] + z[:, :, None, None] + y[:, None, :, None] + x[:, None, None, :]
+        z, y, x = (told[:, axis, None] * steps for axis in (1, 2, 3))
+        place = (told[:, 0, None, None, None] + z[:, :, None, None]) + (y[:, None, :, None] + x[:, None, None, :])
         out[...] = self._voxels[place]
 
-    def _turn(self, out: torch.Tensor, served: Served, here: slice) -> None:
+    def _turn(self, out: torch.Tensor, parts: Sequence[Part], turn: npt.NDArray[np.float64]) -> None:
         """Any rotation, interpolated linearly; beyond the frame of a volume lies 0."""
-        box, which = out.shape[-1], served.volume[here]
-        grids = [volume.grid for volume in served.volumes]
-        shape = self._moved(np.array([volume.voxels.shape for volume in served.volumes])[which])[:, None]
-        margin = np.array([grid.margin for grid in grids])[which]
-        begin = self._moved(np.array([volume.begin for volume in served.volumes])[which])[:, None]
-        centre = self._moved(served.start_zyx[here] + margin[:, None] + (box - 1) / 2)
-        assert served.turn is not None
+        box = out.shape[-1]
+        shape = self._moved(_of_volumes(parts, lambda volume: volume.voxels.shape))[:, None]
+        begin = self._moved(_of_volumes(parts, lambda volume: volume.begin))[:, None]
+        margin = _of_volumes(parts, lambda volume: volume.grid.margin)[:, None]
+        centre = self._moved(_joined(parts, "start_zyx") + margin + (box - 1) / 2)
         offset = torch.arange(box, device=self.device, dtype=torch.float64) - (box - 1) / 2
         grid = torch.stack(torch.meshgrid(offset, offset, offset, indexing="ij"), dim=-1).reshape(-1, 3)
         # place: (samples, voxels of a box, axis); a turned volume is read where the inverse rotation leads
-        place = grid @ self._moved(served.turn[here]) + centre[:, None]
+        place = grid @ self._moved(turn) + centre[:, None]
         lower = place.floor()
         share, corner = (place - lower).float(), lower.long()
         total = torch.zeros(place.shape[:2], dtype=torch.float32, device=self.device)
@@ -100,31 +106,54 @@ class DeviceCutter:
             total += torch.where(inside, self._voxels[flat].float() * weight, 0)
         out[...] = total.reshape(out.shape)
 
-    def _label(self, out: Tensors, served: Served, here: slice) -> None:
-        for name, written in served.written.items():
-            if name in out:
-                first, count = written.first[here], written.last[here] - written.first[here]
-                sample = np.repeat(np.arange(len(first)), count)
-                rows = np.repeat(first, count) + np.arange(len(sample)) - np.repeat(np.cumsum(count) - count, count)
-                self._scatter(out[name], sample * out[name][0].numel() + written.place[rows], written.values[rows])
-        labels = [volume.labels for volume in served.volumes if volume.labels is not None]
-        if not served.near or not labels or not out:
-            return
-        if labels[0].drawn:
-            drawn = {name: np.empty(tuple(tensor.shape), _dtype(tensor)) for name, tensor in out.items()}
-            draw_labels(drawn, served, here)
-            for name, array in drawn.items():
-                out[name][...] = self._moved(array)
-            return
-        cell = labels[0].rule.cell(labels[0].recipe)
-        for points in boxes_near(served, here, next(iter(out.values())).shape[-1]):
-            for name in points.values.keys() & out.keys():
-                self._scatter(out[name], *voxels_of(cell, points, name, tuple(out[name].shape)))
+    def _label(self, out: Tensors, parts: Sequence[Part]) -> None:
+        begin, box = parts[0].there.start, next(iter(out.values())).shape[-1]
+        written: dict[str, list[tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]]] = {name: [] for name in out}
+        for part in parts:
+            mine = slice(part.there.start - begin, part.there.stop - begin)
+            labels = next((volume.labels for volume in part.served.volumes if volume.labels is not None), None)
+            if labels is not None and labels.drawn:
+                drawn = {name: np.empty(tuple(tensor[mine].shape), _dtype(tensor)) for name, tensor in out.items()}
+                draw_labels(drawn, part.served, part.here)
+                for name, array in drawn.items():
+                    out[name][mine] = self._moved(array)
+                written.clear()
+                continue
+            for name, place, values in _voxels(part, labels, out.keys(), box):
+                written[name].append((place + mine.start * box**3, values))
+        for name, found in written.items():
+            out[name].zero_()
+            places, values = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+            out[name].view(-1)[self._moved(places)] = self._moved(values)
 
-    def _scatter(self, out: torch.Tensor, place: npt.NDArray[np.int64], values: npt.NDArray[np.uint8]) -> None:
-        """Values at places of a whole tensor, flat, each at most once; 0 elsewhere."""
-        out.zero_()
-        out.view(-1)[self._moved(place)] = self._moved(values)
+
+def _joined(parts: Sequence[Part], name: str) -> npt.NDArray[Any]:
+    """A column of what is served, of all parts."""
+    return np.concatenate([getattr(part.served, name)[part.here] for part in parts])
+
+
+def _of_volumes(parts: Sequence[Part], of: Callable[[PoolVolume], Any]) -> npt.NDArray[np.int64]:
+    """What is asked of its volume, for each sample of all parts."""
+    told = [np.array([of(volume) for volume in part.served.volumes], dtype=np.int64) for part in parts]
+    return np.concatenate([values[part.served.volume[part.here]] for part, values in zip(parts, told, strict=True)])
+
+
+def _voxels(
+    part: Part, labels: VolumeLabels | None, names: Collection[str], box: int
+) -> Iterator[tuple[str, npt.NDArray[np.int64], npt.NDArray[np.uint8]]]:
+    """Labels of one voxel an atom: name, places in the boxes of the part, flat, each at most once, and values."""
+    served, here = part.served, part.here
+    for name, written in served.written.items():
+        if name in names:
+            first, count = written.first[here], written.last[here] - written.first[here]
+            sample = np.repeat(np.arange(len(first)), count)
+            rows = np.repeat(first - (np.cumsum(count) - count), count) + np.arange(len(sample))
+            yield name, sample * box**3 + written.place[rows], written.values[rows]
+    if served.near and labels is not None:
+        cell, shape = labels.rule.cell(labels.recipe), (here.stop - here.start, box, box, box)
+        for points in boxes_near(served, here, box):
+            for name in points.values.keys() & names:
+                yield name, *voxels_of(cell, points, name, shape)
 
 
 def _dtype(tensor: torch.Tensor) -> np.dtype[Any]:
