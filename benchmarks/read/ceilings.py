@@ -20,6 +20,7 @@ import torch
 from benchmarks.read.harness import Case, Loader, Setup
 from benchmarks.read.measure import main
 from benchmarks.read.source import ARRAYS, Batch
+from benchmarks.read.table import COPY, TWO_COPY
 from cryodata.formats.versions import open_dataset
 from cryodata.read import kernels
 from cryodata.read.buffers import Buffers
@@ -140,7 +141,7 @@ def _case(name: str, kernel: Callable[[Setup], Kernel], compared: bool = True) -
 
 
 TWO_HANDS = Case(
-    "M: memcpy of the same bytes, two cores",
+    TWO_COPY,
     lambda setup: Ceiling(setup, partial(copy_kernel, hands=2), hands=2),
     reads="memory",
     workers=(0,),
@@ -149,7 +150,7 @@ TWO_HANDS = Case(
 )
 
 CASES = (
-    _case("M: memcpy of the same bytes", copy_kernel, compared=False),
+    _case(COPY, copy_kernel, compared=False),
     TWO_HANDS,
     _case("R: the reader's cut, decoded volumes", reader_kernel),
     _case("N: NumPy slices, decoded volumes", numpy_kernel),

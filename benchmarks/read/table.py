@@ -11,6 +11,7 @@ DISK = 0.5e9
 "bytes a second of a disk that the set is read from once it is larger than memory"
 
 COPY = "M: memcpy of the same bytes"
+TWO_COPY = f"{COPY}, two cores"
 STREAM = "SubgridStream(streams=1, pool_volumes=6)"
 DEFAULTS = "SubgridStream, defaults (streams=8)"
 TWO_CORES = f"{STREAM}, two cores"
@@ -48,6 +49,8 @@ def notes(result: Row) -> str:
     """What the columns mean."""
     said = result["input"]
     held = sorted({row["maps"] for row in result["rows"] if row.get("maps") and row["maps"] < said["maps"]})
+    copied = {row["case"]: row["rate"] for row in result["rows"] if row["case"] in (COPY, TWO_COPY) and "rate" in row}
+    second = f"Two cores copy {copied[TWO_COPY] / copied[COPY]:.2f} times what one does. " if len(copied) == 2 else ""
     closing = max((row.get("close", 0.0) for row in result["rows"]), default=0.0)
     return (
         f"{said['maps']} simulated maps of {said['side']} A, {said['sub-grids']:,} sub-grids of "
@@ -58,7 +61,7 @@ def notes(result: Row) -> str:
         "to all, their resume times are not. Memory: peak of anonymous and shared memory of all processes. Read per "
         "used: bytes asked of files per byte delivered (rchar of /proc/self/io; c: computed, each stored byte once an "
         "epoch). From 0.5 GB/s: computed, the rate when all that is read comes from such a disk; RAM: the set must fit "
-        f"memory. Ending a stream took {closing:.1f} s at most, which is in no figure (`datasets` sleeps 5 s)."
+        f"memory. {second}Ending a stream took {closing:.1f} s at most, which is in no figure (`datasets` sleeps 5 s)."
     )
 
 
@@ -106,9 +109,6 @@ def ratios(rows: Sequence[Row], suffix: str = "") -> list[dict[str, Any]]:
         """The best of the cases whose names begin so."""
         return max(row[key] for name, row in found.items() if name.startswith(names) and row.get(key))
 
-    def one(name: str) -> float:
-        return float(found[name]["rate"])
-
     def peers_with_one_worker() -> float:
         peers = [row for row in found.values() if row["peer"] not in ("cryodata", "ceiling")]
         return max(row["one worker"] for row in peers if row["one worker"])
@@ -120,7 +120,7 @@ def ratios(rows: Sequence[Row], suffix: str = "") -> list[dict[str, Any]]:
         return float(ours(STREAM))
 
     asked: list[tuple[str, float, Callable[[], float]]] = [
-        ("R, the reader's cut / M, memcpy", 0.5, lambda: rate("R:") / one(COPY)),
+        ("R, the reader's cut / M, memcpy", 0.5, lambda: rate("R:") / found[COPY]["rate"]),
         ("SubgridStream / R", 0.35, lambda: stream() / rate("R:")),
         ("SubgridStream / N, NumPy slices", 2, lambda: stream() / rate("N:")),
         ("SubgridStream / published npz", 40, lambda: stream() / rate("npz")),
@@ -130,7 +130,6 @@ def ratios(rows: Sequence[Row], suffix: str = "") -> list[dict[str, Any]]:
         ("SubgridStream / HF map-style bytes", 1, lambda: stream() / rate("HF map-style, bytes")),
         ("SubgridStream / memmap", 2.5, lambda: stream() / rate("np.memmap")),
         ("SubgridStream, two cores / one core", 1.5, lambda: ours(TWO_CORES) / stream()),
-        ("for comparison: memcpy, two cores / one core", 1.5, lambda: one(f"{COPY}, two cores") / one(COPY)),
         ("one worker: SubgridStream / best peer", 4, lambda: ours(STREAM, "one worker") / peers_with_one_worker()),
         ("disk: npy a sub-grid / ours", 15, lambda: found["npy a sub-grid"]["stored"] / ours(STREAM, "stored")),
         ("load_dataset, whole batches / SubgridStream", 0.9, lambda: ours(WHOLE) / stream()),

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +31,10 @@ SETTINGS = {
     "distributed.admin.system-monitor.log-length": 100,
 }
 "of a cluster of this process: what Dask notes of itself stays small, however many entries there are"
+
+
+Work = Callable[[bytes], Any]
+"on a worker: the outcome of a packed entry, or a text that says why it can't work on any"
 
 
 class Places:
@@ -74,22 +75,10 @@ def local_cluster(folder: Path) -> Iterator[tuple[Any, Client]]:
             close_all()
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a worker of a cluster that others made must meet before it works on anything."""
-
-    version: str
-    "of cryodata: another one gives other bytes"
-
-    folder: str
-    seen: str
-    "file in the folder: a worker that does not see it would write where nobody looks"
-
-
 @contextmanager
-def connected(address: str, folder: Path) -> Iterator[tuple[Client, Terms]]:
-    """A client of an existing cluster, and the terms for its workers. These come and go: each is asked where it works,
-    not all of them here, of whom one may die or freeze before it answers."""
+def connected(address: str, folder: Path) -> Iterator[tuple[Client, Work]]:
+    """A client of an existing cluster, and what its workers do. They come and go: each is asked for the root and its
+    version where it works, not all of them here, of whom one may die or freeze before it answers."""
     from distributed import Client
 
     import cryodata
@@ -104,21 +93,41 @@ def connected(address: str, folder: Path) -> Iterator[tuple[Client, Terms]]:
         except TimeoutError:
             raise UsageError(f"--scheduler {address}: no worker came within {PATIENCE:.0f} s") from None
         (shared / "seen").touch()
-        yield client, Terms(cryodata.__version__, str(folder), str(shared / "seen"))
+        yield client, _on_terms(cryodata.__version__, str(folder), str(shared / "seen"))
 
 
-@cache
-def check_terms(terms: Terms) -> None:
-    """On a worker, once: UsageError if it does not meet them."""
-    from distributed import get_worker
+def _on_terms(version: str, folder: str, seen: str) -> Work:
+    """What a worker does that may lack the root, or have another cryodata, or none.
 
-    import cryodata
+    Sent as code, not by name, and of what it works on as bytes: nothing of cryodata is looked for there until it is
+    known to be the same. A task that can't be read ends the worker, and nobody is told.
+    """
 
-    worker = get_worker().address
-    if not os.path.exists(terms.seen):
-        raise UsageError(f"worker {worker} does not see {terms.folder}: the root must be on storage that all share")
-    if cryodata.__version__ != terms.version:
-        raise UsageError(f"worker {worker} has cryodata {cryodata.__version__}; here it is {terms.version}")
+    def work(packed: bytes) -> Any:
+        import os
+
+        from distributed import get_worker
+
+        worker = f"worker {get_worker().address}"
+        try:
+            import cryodata
+
+            found = cryodata.__version__
+        except ImportError:
+            found = ""
+        try:
+            os.stat(seen)
+        except FileNotFoundError:
+            return f"{worker} does not see {folder}: the root must be on storage that all share"
+        except OSError:  # storage that fails now may not fail the work, which says so itself
+            pass
+        if found != version:
+            return f"{worker} has {f'cryodata {found}' if found else 'no cryodata'}; here it is {version}"
+        from cryodata.build.run import work_packed
+
+        return work_packed(packed)
+
+    return work
 
 
 def memory_of_workers(client: Client) -> dict[str, int]:

@@ -7,10 +7,10 @@ process of its own (`build.apart`), so that no map can end a worker.
 from __future__ import annotations
 
 import os
+import pickle
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import count
 from pathlib import Path
 from secrets import token_hex
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryodata.build.admission import memory_available, memory_needed
 from cryodata.build.apart import work_apart
-from cryodata.build.clusters import Places, Terms, check_terms, connected, local_cluster, memory_of_workers
+from cryodata.build.clusters import Places, Work, connected, local_cluster, memory_of_workers
 from cryodata.build.identify import Job
 from cryodata.build.work import Outcome, too_large, work_on
 from cryodata.core.entry import Entry
@@ -119,8 +119,8 @@ def _here(job: Job, entries: Sequence[Entry], crew: Crew, say: Say) -> Generator
             hands = _Hands(crew.workers, available, waiting, cluster.scale)
             say(hands.told)
             order, by_id, again = [entry for _, entry in waiting], {entry.entry_id: entry for _, entry in waiting}, []
-            work = partial(_task, job=replace(job, memory=hands.share))
-            for outcome in run_on(client, work, order, hands.places):
+            within = replace(job, memory=hands.share)
+            for outcome in run_on(client, work_packed, within, order, hands.places):
                 hands.finished.add(outcome.entry_id)
                 if outcome.needs > available:
                     yield too_large(outcome.entry_id, outcome.needs, available)
@@ -167,29 +167,30 @@ class _Hands:
 
 def _on_cluster(job: Job, entries: Sequence[Entry], address: str, say: Say) -> Generator[Outcome, None, None]:
     """On an existing cluster; maps that were found too large for a worker come last, on those with most memory."""
-    with connected(address, Path(job.folder)) as (client, terms):
-        places, work = Places(client), partial(_task, job=job, terms=terms)
+    with connected(address, Path(job.folder)) as (client, work):
+        places = Places(client)
         say(f"{places(0)} threads of the cluster at {address} for {len(entries):,} entries")
         again: list[tuple[int, Entry]] = []
         by_id = {entry.entry_id: entry for entry in entries}
-        for outcome in run_on(client, work, [entry for _, entry in _largest_first(entries, job)], places):
+        for outcome in run_on(client, work, job, [entry for _, entry in _largest_first(entries, job)], places):
             if outcome.needs:
                 again.append((outcome.needs, by_id[outcome.entry_id]))
             else:
                 yield outcome
         for need, entry in sorted(again, key=lambda pair: (-pair[0], pair[1].entry_id)):
             roomy = [name for name, memory in memory_of_workers(client).items() if not memory or memory >= need]
-            yield from run_on(client, work, [entry], lambda left: 1, roomy or None)
+            yield from run_on(client, work, job, [entry], lambda left: 1, roomy or None)
 
 
 def run_on(
     client: Client,
-    work: Callable[[Entry], Outcome],
+    work: Work,
+    job: Job,
     entries: Sequence[Entry],
     places: Callable[[int], int],
     only: Sequence[str] | None = None,
 ) -> Generator[Outcome, None, None]:
-    """Outcomes from a cluster. work: on a worker. places: entries that it can work on at a time, by how many are not
+    """Outcomes from a cluster. work: of a worker. places: entries that it can work on at a time, by how many are not
     done. only: these workers.
 
     A bounded number is in flight. Results are small and released at once: one that is held is worked out again when its
@@ -205,7 +206,8 @@ def run_on(
 
     def submit(some: Sequence[Entry]) -> None:
         keys = [resting.popleft() if len(resting) > RESTING else (group, next(number)) for _ in some]
-        futures = client.map(work, some, key=keys, workers=list(only) if only else None)
+        packed = [pickle.dumps((entry, job)) for entry in some]
+        futures = client.map(work, packed, key=keys, workers=list(only) if only else None)
         flying.update((future.key, (entry, future)) for entry, future in zip(some, futures, strict=True))
         running.update(futures)
 
@@ -223,7 +225,10 @@ def run_on(
             raise CryodataError("the scheduler was lost; the same command goes on where it stopped")
         error = future.exception()
         if error is None:
-            yield future.result()
+            found = future.result()
+            if isinstance(found, str):
+                raise UsageError(found)
+            yield found
         elif isinstance(error, KilledWorker) and lost[entry.entry_id] < LOST_ALLOWED:
             lost[entry.entry_id] += 1
             submit([entry])
@@ -236,12 +241,11 @@ def run_on(
         fill()
 
 
-def _task(entry: Entry, job: Job, terms: Terms | None = None) -> Outcome:
-    """On a worker: within what memory that may take, shared among its threads."""
+def work_packed(packed: bytes) -> Outcome:
+    """On a worker: work on an entry for a job, within what memory it may take, shared among its threads."""
     from distributed import get_worker
 
-    if terms is not None:
-        check_terms(terms)
+    entry, job = pickle.loads(packed)
     worker = get_worker()
     limit = int(worker.memory_manager.memory_limit or 0) // max(1, worker.state.nthreads)
     return work_apart(entry, replace(job, memory=limit) if limit else job)

@@ -27,6 +27,8 @@ def cut(out: npt.NDArray[np.float32], voxels: npt.NDArray[Any], first: Numbers, 
     far the next z, y and x of each box lie, (n, 3); any signed permutation of a volume's own gives a rotated box.
     Raises IndexError, and touches nothing, for a box that leaves `voxels`.
     """
+    if strides.shape != (len(first), 3) or len(out) != len(first):
+        raise ValueError(f"strides {strides.shape} and {len(out)} boxes; expected ({len(first)}, 3) and {len(first)}")
     box, compiled = out.shape[-1], _loops()
     if compiled is None or voxels.dtype not in (np.float16, np.float32):
         inside = _cut_by_numpy(out, voxels, first, strides)

@@ -20,6 +20,9 @@ from cryodata.read.decoded import VolumeLabels
 from cryodata.read.fill import PROBABILITY, ROTATION, START, boxes_near, draw_labels
 from cryodata.read.served import Part, PoolVolume
 
+TURNED = 1 << 20
+"voxels that are turned together at most: the scratch of each is some 200 bytes on the device"
+
 Tensors = Mapping[str, torch.Tensor]
 
 
@@ -42,9 +45,10 @@ class DeviceCutter:
         }
 
     def fill(self, parts: Sequence[Part], voxels: npt.NDArray[Any], density: frozenset[str]) -> None:
-        """As `fill` of the host. parts: of one batch, one after the other.
+        """As `fill` of the host. parts: of one batch, one after the other; at least one.
 
-        All of them are written together: to start the work of a device takes as long as to do it for many sub-grids.
+        They are written together, but for labels that are drawn on the host: to start the work of a device takes as
+        long as to do it for many sub-grids.
         """
         first = parts[0].there.start
         out = {name: tensor[first : parts[-1].there.stop] for name, tensor in parts[0].arrays.items()}
@@ -64,7 +68,11 @@ class DeviceCutter:
                 self._cut(out[name], parts)
         labels = {name: out[name] for name in out.keys() - density - {START, PROBABILITY, ROTATION}}
         if labels:
-            self._label(labels, parts)
+            rule = next(volume.labels for volume in parts[0].served.volumes if volume.labels is not None)
+            if rule.drawn:
+                self._draw(labels, parts)
+            else:
+                self._scatter(labels, parts, rule)
 
     def _move(self, volumes: Iterable[PoolVolume]) -> None:
         for volume in volumes:
@@ -93,7 +101,15 @@ class DeviceCutter:
         offset = torch.arange(box, device=self.device, dtype=torch.float64) - (box - 1) / 2
         grid = torch.stack(torch.meshgrid(offset, offset, offset, indexing="ij"), dim=-1).reshape(-1, 3)
         # place: (samples, voxels of a box, axis); a turned volume is read where the inverse rotation leads
-        place = grid @ self._moved(turn) + centre[:, None]
+        turned = self._moved(turn)
+        together = max(1, TURNED // len(grid))
+        for some in (slice(first, first + together) for first in range(0, len(out), together)):
+            # place: (samples, voxels of a box, axis); a turned volume is read where the inverse rotation leads
+            place = grid @ turned[some] + centre[some, None]
+            values = self._interpolated(place, shape[some], begin[some])
+            out[some] = values.reshape(out[some].shape)
+
+    def _interpolated(self, place: torch.Tensor, shape: torch.Tensor, begin: torch.Tensor) -> torch.Tensor:
         lower = place.floor()
         share, corner = (place - lower).float(), lower.long()
         total = torch.zeros(place.shape[:2], dtype=torch.float32, device=self.device)
@@ -104,27 +120,30 @@ class DeviceCutter:
             flat = begin + (at[..., 0] * shape[..., 1] + at[..., 1]) * shape[..., 2] + at[..., 2]
             weight = torch.stack([share[..., a] if step[a] else 1 - share[..., a] for a in range(3)]).prod(dim=0)
             total += torch.where(inside, self._voxels[flat].float() * weight, 0)
-        out[...] = total.reshape(out.shape)
+        return total
 
-    def _label(self, out: Tensors, parts: Sequence[Part]) -> None:
+    def _draw(self, out: Tensors, parts: Sequence[Part]) -> None:
+        """Labels by a rule that looks around an atom: on the host."""
+        begin = parts[0].there.start
+        for part in parts:
+            mine = slice(part.there.start - begin, part.there.stop - begin)
+            drawn = {name: np.empty(tuple(tensor[mine].shape), _dtype(tensor)) for name, tensor in out.items()}
+            draw_labels(drawn, part.served, part.here)
+            for name, array in drawn.items():
+                out[name][mine] = self._moved(array)
+
+    def _scatter(self, out: Tensors, parts: Sequence[Part], labels: VolumeLabels) -> None:
+        """Labels of one voxel an atom."""
         begin, box = parts[0].there.start, next(iter(out.values())).shape[-1]
         written: dict[str, list[tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]]] = {name: [] for name in out}
         for part in parts:
-            mine = slice(part.there.start - begin, part.there.stop - begin)
-            labels = next((volume.labels for volume in part.served.volumes if volume.labels is not None), None)
-            if labels is not None and labels.drawn:
-                drawn = {name: np.empty(tuple(tensor[mine].shape), _dtype(tensor)) for name, tensor in out.items()}
-                draw_labels(drawn, part.served, part.here)
-                for name, array in drawn.items():
-                    out[name][mine] = self._moved(array)
-                written.clear()
-                continue
+            before = (part.there.start - begin) * box**3
             for name, place, values in _voxels(part, labels, out.keys(), box):
-                written[name].append((place + mine.start * box**3, values))
+                written[name].append((place + before, values))
         for name, found in written.items():
             out[name].zero_()
-            places, values = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
-            out[name].view(-1)[self._moved(places)] = self._moved(values)
+            places = np.concatenate([place for place, _ in found])
+            out[name].view(-1)[self._moved(places)] = self._moved(np.concatenate([values for _, values in found]))
 
 
 def _joined(parts: Sequence[Part], name: str) -> npt.NDArray[Any]:
@@ -139,7 +158,7 @@ def _of_volumes(parts: Sequence[Part], of: Callable[[PoolVolume], Any]) -> npt.N
 
 
 def _voxels(
-    part: Part, labels: VolumeLabels | None, names: Collection[str], box: int
+    part: Part, labels: VolumeLabels, names: Collection[str], box: int
 ) -> Iterator[tuple[str, npt.NDArray[np.int64], npt.NDArray[np.uint8]]]:
     """Labels of one voxel an atom: name, places in the boxes of the part, flat, each at most once, and values."""
     served, here = part.served, part.here
@@ -149,7 +168,7 @@ def _voxels(
             sample = np.repeat(np.arange(len(first)), count)
             rows = np.repeat(first - (np.cumsum(count) - count), count) + np.arange(len(sample))
             yield name, sample * box**3 + written.place[rows], written.values[rows]
-    if served.near and labels is not None:
+    if served.near:
         cell, shape = labels.rule.cell(labels.recipe), (here.stop - here.start, box, box, box)
         for points in boxes_near(served, here, box):
             for name in points.values.keys() & names:

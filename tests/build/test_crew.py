@@ -281,18 +281,27 @@ def test_a_worker_that_sees_another_root_ends_the_build(tmp_path: Path) -> None:
     assert not list(root.glob("harmful/receipts/*"))
 
 
-def test_a_worker_of_another_version_ends_the_build(tmp_path: Path) -> None:
-    older = tmp_path / "older.py"
-    older.write_text("import cryodata\ncryodata.__version__ = '0.0.7'\n", encoding="utf-8")
+OTHERS = {
+    "has cryodata 0.0.7": "import sys, cryodata\ncryodata.__version__, sys.modules['cryodata.build'] = '0.0.7', None",
+    "has no cryodata": "import sys\nsys.modules['cryodata'] = None",
+}
+"what a worker lacks, and how it comes to that: another release may have none of the names of this one"
 
-    with cluster(tmp_path, 1, changed=lambda worker: [*worker, "--preload", str(older)]) as (address, _):
+
+@pytest.mark.parametrize("lacking", OTHERS)
+def test_a_worker_without_this_cryodata_ends_the_build(tmp_path: Path, lacking: str) -> None:
+    other = tmp_path / "other.py"
+    other.write_text(OTHERS[lacking], encoding="utf-8")
+
+    with cluster(tmp_path, 1, changed=lambda worker: [*worker, "--preload", str(other)]) as (address, _):
         done = subprocess.run(
             command(tmp_path / "root", "--scheduler", address), env=environment(), capture_output=True, text=True,
             check=False, timeout=200,
         )  # fmt: skip
 
     assert done.returncode == 2
-    assert json.loads(done.stdout)["error"].endswith(f" has cryodata 0.0.7; here it is {cryodata.__version__}")
+    assert json.loads(done.stdout)["error"].endswith(f" {lacking}; here it is {cryodata.__version__}")
+    assert "Traceback" not in done.stderr
     assert not list(tmp_path.glob("root/harmful/receipts/*"))
 
 
