@@ -245,7 +245,7 @@ def work_packed(packed: bytes) -> Outcome:
     """On a worker: work on an entry for a job, within what memory it may take, shared among its threads."""
     from distributed import get_worker
 
-    entry, job = pickle.loads(packed)
+    entry, job = pickle.loads(packed)  # of the driver, as the task itself: nothing of a dataset
     worker = get_worker()
     limit = int(worker.memory_manager.memory_limit or 0) // max(1, worker.state.nthreads)
     return work_apart(entry, replace(job, memory=limit) if limit else job)

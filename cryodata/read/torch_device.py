@@ -100,7 +100,6 @@ class DeviceCutter:
         centre = self._moved(_joined(parts, "start_zyx") + margin + (box - 1) / 2)
         offset = torch.arange(box, device=self.device, dtype=torch.float64) - (box - 1) / 2
         grid = torch.stack(torch.meshgrid(offset, offset, offset, indexing="ij"), dim=-1).reshape(-1, 3)
-        # place: (samples, voxels of a box, axis); a turned volume is read where the inverse rotation leads
         turned = self._moved(turn)
         together = max(1, TURNED // len(grid))
         for some in (slice(first, first + together) for first in range(0, len(out), together)):

@@ -91,6 +91,13 @@ def test_a_box_that_leaves_the_voxels_is_refused_before_anything_is_read(
     assert np.all(out == 5)
 
 
+def test_boxes_of_which_some_have_no_strides_are_refused(loops: str) -> None:
+    with pytest.raises(ValueError, match=r"strides \(1, 3\) and 2 boxes; expected \(2, 3\) and 2"):
+        kernels.cut(
+            np.zeros((2, 4, 4, 4), np.float32), np.zeros(99, np.float16), np.zeros(2, int), np.ones((1, 3), int)
+        )
+
+
 def test_points_are_written_where_they_lie_and_all_else_is_0(loops: str) -> None:
     out = np.full((3, 2, 2, 2), 9, dtype=np.uint8)
     place, values = np.array([0, 7, 3]), np.array([1, 2, 3], dtype=np.uint8)
