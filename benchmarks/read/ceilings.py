@@ -23,6 +23,7 @@ from benchmarks.read.source import ARRAYS, Batch
 from benchmarks.read.table import COPY, TWO_COPY
 from cryodata.formats.versions import open_dataset
 from cryodata.read import kernels
+from cryodata.read.blocks import Pass
 from cryodata.read.buffers import Buffers
 from cryodata.read.plan import StreamPlan
 from cryodata.read.pool import Pool
@@ -52,7 +53,7 @@ def reader_kernel(setup: Setup) -> Kernel:
     source = SubgridSource(selection.key, rows, selection.columns, setup.input.box, setup.input.core, "stored")
     reader = BatchReader(StreamPlan(source, 1, 0, False, 1, len(rows), "keep"), [0])
     slots = OwnSlots(*reader.slots)
-    served = Pool(source, Sampling(), reader.order(0), (0,), slots).at(0, 0, 1, 1).served
+    served = Pool(source, Sampling(), Pass(reader.order(0)), (0,), slots).at(0, 0, 1, 1).served
     first = np.cumsum([0, *reader.counts])
     box = (setup.input.box,) * 3
 

@@ -1,35 +1,28 @@
 """Decoded volumes of the blocks that are being served, and of those that come next, decoded ahead by threads.
 
 Each volume is decoded once for each block that needs it, into a slot that is used again: the memory of an epoch is
-stated before it starts and does not grow.
+stated before it starts and does not grow. While the last block of an epoch is served, the first of the next is decoded.
 """
 
 from __future__ import annotations
 
-import math
 import sys
 import threading
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cryodata.core.balance import draws
-from cryodata.core.order import Block, EpochOrder
 from cryodata.core.subgrids import SubgridGrid
 from cryodata.formats.places import is_remote
-from cryodata.formats.volume_reader import Boxes
 from cryodata.read.ahead import Ahead
-from cryodata.read.blocks import Begun, Serving
+from cryodata.read.blocks import Begun, Blocks, Pass, Serving
 from cryodata.read.cores import available_cores, blocks_held, decode_threads, slots_of_stream
 from cryodata.read.decode import volumes_of
 from cryodata.read.frame import clear_frame, framed, lead
-from cryodata.read.kernels import Numbers
-from cryodata.read.served import PoolVolume, Served, Turning, serve
+from cryodata.read.served import PoolVolume, Served
 from cryodata.read.slots import Slots
 from cryodata.read.sources import Sampling, SubgridSource
 
@@ -41,21 +34,32 @@ class Pool:
         self,
         source: SubgridSource,
         sampling: Sampling,
-        order: EpochOrder,
+        passing: Pass,
         streams: tuple[int, ...],
         slots: Slots,
-        since: int = 0,
         shared: bool = False,
     ) -> None:
-        """since: position in the streams from which on they are served. shared: other workers use the slots, too."""
-        self.source, self.sampling, self.order, self.streams, self.slots = source, sampling, order, streams, slots
+        """shared: other workers use the slots, too."""
+        self.source, self.order, self.streams, self.slots = source, passing.order, streams, slots
         self.store, self._held = volumes_of(source.key), blocks_held(shared)
+        self._blocks = Blocks(source, sampling, self.store)
         self._threads = ThreadPoolExecutor(decode_threads(), "cryodata-decode") if decode_threads() else None
-        self._since, self._lock, self._ahead = since, threading.Lock(), Ahead(self.store)
+        self._since, self._lock, self._ahead = passing.since, threading.Lock(), Ahead(self.store)
         # what is far away is waited for elsewhere, and slots of others may not be free
         self._waits_idle = shared or is_remote(source.key.root)
-        self._begun: dict[tuple[int, int], Begun] = {}
+        self._slots_of_stream = slots_of_stream(self.order.block_volumes, len(source.volumes), self._held)
+        # with fewer slots, the first block of an epoch may need those of the last one of the epoch before
+        whole = self._slots_of_stream == self._held * self.order.block_volumes
+        self._following = passing.following if whole and self._threads is not None else None
+        self._turn = {stream: passing.left[stream].turn if stream in passing.left else 0 for stream in streams}
+        "of the first block of each stream"
+
+        self._begun = {(stream, begun.turn): begun for stream, begun in passing.left.items()}
+        "by stream and turn"
+
         self._serving: dict[int, Serving] = {}
+        for begun in passing.left.values():
+            self._ask(begun)
 
     def at(self, stream: int, position: int, end: int, then: int) -> Serving:
         """The block of a position, ready; waits until its volumes are decoded. Blocks before it are let go.
@@ -67,11 +71,9 @@ class Pool:
             block = self.order.block_of(stream, position)
             self._pass(stream, block)
             self.begin(stream, block)
-            if self._threads is not None and block + 1 < self.order.blocks(stream):
-                first, last = self.order.block_span(stream, block + 1)
-                if first < end or then < last:  # a worker among many may leave a block out
-                    self.begin(stream, block + 1)
-            ready = self._ready(self._begun[stream, block])
+            if self._threads is not None and self._comes(stream, block + 1, end, then):
+                self.begin(stream, block + 1)
+            ready = self._ready(self._begun[stream, self._turn[stream] + block])
             serving = Serving(block, *self.order.block_span(stream, block), ready)
             self._serving[stream] = serving
         return serving
@@ -94,19 +96,28 @@ class Pool:
         return stream in self._serving and then < self._serving[stream].end
 
     def begin(self, stream: int, block: int) -> None:
-        """Begin to decode a block, unless that was begun; on a single core that waits until the block is asked for."""
-        if (stream, block) in self._begun:
+        """Begin to decode a block, unless that was begun; on a single core that waits until the block is asked for.
+
+        The one after the last is the first of the epoch that follows.
+        """
+        turn, blocks = self._turn[stream] + block, self.order.blocks(stream)
+        if (stream, turn) in self._begun:
             return
-        begun = self._begun[stream, block] = Begun(
-            stream, block, *self._samples(stream, block), self._since_in(stream, block)
-        )
-        places = range(len(begun.samples.volumes))
-        for number in range(block, min(block + 2, self.order.blocks(stream))) if self.source.density else ():
-            self._ahead.ask(self.source.volumes[self.order.volumes_of_block(stream, number)].tolist())
-        if self._threads is None:
-            begun.ahead = [None for _ in places]
-            return
-        begun.ahead = [self._threads.submit(self._decode_ahead, begun, place) for place in places]
+        order, since = self.order, self._since_in(stream, block) if block < blocks else 0
+        if block >= blocks and self._following is not None:
+            order, block = self._following, block - blocks
+        begun = self._begun[stream, turn] = self._blocks.begin(order, stream, block, turn, since)
+        for number in range(block, min(block + 2, order.blocks(stream))) if self.source.density else ():
+            self._ahead.ask(self.source.volumes[order.volumes_of_block(stream, number)].tolist())
+        self._ask(begun)
+
+    def _ask(self, begun: Begun) -> None:
+        """Have threads decode what is not there."""
+        threads, places = self._threads, range(len(begun.samples.volumes))
+        begun.ahead = [
+            None if threads is None or place in begun.done else threads.submit(self._decode_ahead, begun, place)
+            for place in places
+        ]
 
     @property
     def idle_cores(self) -> int:
@@ -115,22 +126,35 @@ class Pool:
         decoding = sum(future is not None and not future.done() for block in begun for future in block.ahead)
         return available_cores() - 1 - min(decoding, decode_threads())
 
-    def close(self) -> None:
-        """Stop decoding and let go of everything."""
+    def close(self) -> dict[int, Begun]:
+        """Stop decoding and let go of everything but what was begun of the epoch that follows: that, by stream."""
         if sys.is_finalizing():  # threads have ended by then, and the system takes the rest
-            return
+            return {}
         self._ahead.close()
         if self._threads is not None:
             self._threads.shutdown(wait=True, cancel_futures=True)
+        self._serving.clear()
+        left = {begun.stream: begun for begun in self._begun.values() if begun.order is self._following}
+        for begun in left.values():
+            begun.ahead = []
+            del self._begun[begun.stream, begun.turn]
         for key in list(self._begun):
             self._release(key)
-        self._serving.clear()
+        return left
+
+    def _comes(self, stream: int, block: int, end: int, then: int) -> bool:
+        """Whether a block will be asked for; `end` and `then` as for `at`."""
+        if block >= self.order.blocks(stream):
+            return self._following is not None and self._following.blocks(stream) > 0
+        first, last = self.order.block_span(stream, block)
+        return first < end or then < last  # a worker among many may leave a block out
 
     def _pass(self, stream: int, block: int) -> None:
         """Let go of the blocks before one."""
         if stream in self._serving and self._serving[stream].block < block:
             del self._serving[stream]
-        for key in [key for key in self._begun if key[0] == stream and key[1] < block]:
+        turn = self._turn[stream] + block
+        for key in [key for key in self._begun if key[0] == stream and key[1] < turn]:
             self._release(key)
 
     def _release(self, key: tuple[int, int]) -> None:
@@ -141,10 +165,8 @@ class Pool:
             self.slots.release(self._slot(begun, place))
 
     def _slot(self, begun: Begun, place: int) -> int:
-        first = self.streams.index(begun.stream) * slots_of_stream(
-            self.order.block_volumes, len(self.source.volumes), self._held
-        )
-        return first + begun.block % self._held * self.order.block_volumes + place
+        first = self.streams.index(begun.stream) * self._slots_of_stream
+        return first + begun.turn % self._held * self.order.block_volumes + place
 
     def _decode(self, begun: Begun, place: int, patient: bool) -> PoolVolume | None:
         """Have a volume in its slot, or None if that is not free yet."""
@@ -155,26 +177,18 @@ class Pool:
 
         def fill(voxels: npt.NDArray[Any]) -> None:
             mine = samples.place[since:][samples.volume[since:] == volume]
-            boxes = self._boxes(grid, np.unique(source.places(volume, mine)))
+            boxes = self._blocks.boxes(grid, np.unique(source.places(volume, mine)))
             frame = framed(voxels[lead(grid.margin) :], grid)
             if not self.slots.is_framed(slot, grid.shape_zyx):
                 clear_frame(frame, grid)
             self.store.decode_density(row, frame[grid.inside], boxes)
 
-        content = (self.order.epoch, begun.stream, begun.block, volume, since)
+        content = (begun.order.epoch, begun.stream, begun.block, volume, since)
         if source.density and not self.slots.hold(slot, content, fill, patient):
             return None
         begin = self.slots.begin_of(slot) + lead(grid.margin)
         voxels = framed(self.slots.voxels[begin:], grid) if source.density else self.slots.voxels
         return PoolVolume(voxels, begin, grid)
-
-    def _boxes(self, grid: SubgridGrid, numbers: Numbers) -> Boxes | None:
-        """What is looked at of a volume for some of its sub-grids, in their order; None for all of it."""
-        if len(numbers) == len(grid):
-            return None
-        # a turned box reaches beyond itself by what its diagonal is longer than its side, and interpolation by one
-        reach = math.ceil((math.sqrt(3) - 1) / 2 * (grid.box - 1)) + 1 if self.sampling.rotate == "so3" else 0
-        return Boxes(grid.starts_zyx()[numbers] - reach, grid.box + 2 * reach)
 
     def _since_in(self, stream: int, block: int) -> int:
         """First sample of a block that is served."""
@@ -185,7 +199,7 @@ class Pool:
         # from the end: threads came from the other one
         for place in reversed(range(len(begun.ahead))):
             begun.done[place] = self._volume(begun, place)
-        return begun.served or self._serve(begun, [begun.done[place] for place in range(len(begun.ahead))])
+        return begun.served or self._blocks.serve(begun, [begun.done[place] for place in range(len(begun.ahead))])
 
     def _decode_ahead(self, begun: Begun, place: int) -> PoolVolume | None:
         """Decode a volume if its slot is free; the last of a block makes that ready, too."""
@@ -195,7 +209,7 @@ class Pool:
                 begun.done[place] = volume
                 last = len(begun.done) == len(begun.samples.volumes)
             if last:
-                begun.served = self._serve(begun, [begun.done[number] for number in range(len(begun.done))])
+                begun.served = self._blocks.serve(begun, [begun.done[number] for number in range(len(begun.done))])
         return volume
 
     def _volume(self, begun: Begun, place: int) -> PoolVolume:
@@ -225,33 +239,3 @@ class Pool:
                             begun.done[place] = volume
                     return True
         return False
-
-    def _serve(self, begun: Begun, volumes: Sequence[PoolVolume]) -> Served:
-        turning = Turning(self.sampling.rotate, self.order.seed, self.order.epoch, begun.stream)
-        first = self.order.block_span(begun.stream, begun.block)[0]
-        return serve(begun.samples, self._labelled(begun, volumes), self.source, turning, first, begun.probability)
-
-    def _labelled(self, begun: Begun, volumes: Sequence[PoolVolume]) -> Sequence[PoolVolume]:
-        """The volumes of a block with what their labels are written from, if labels are asked for."""
-        source, names = self.source, frozenset(self.source.arrays) - self.source.density
-        if not names:
-            return volumes
-        rows = source.volumes[begun.samples.volumes].tolist()
-        labels = self.store.atoms.labels(rows, source.rule, names, bool(self.sampling.rotate))
-        return [replace(volume, labels=own) for volume, own in zip(volumes, labels, strict=True)]
-
-    def _samples(self, stream: int, block: int) -> tuple[Block, npt.NDArray[np.float64] | None]:
-        """The sub-grids of a block, or as many draws from them; and how often each of these was to be expected."""
-        all_of, balance = self.order.block(stream, block), self.sampling.balance
-        if balance is None:
-            return all_of, None
-        columns = {name: np.zeros(len(all_of.volume)) for name in balance.columns}
-        for volume in all_of.volumes.tolist():
-            mine = np.flatnonzero(all_of.volume == volume)
-            number = self.source.places(volume, all_of.place[mine])
-            values = self.store.subgrid_values(int(self.source.volumes[volume]), balance.columns)
-            for name in balance.columns:
-                columns[name][mine] = values[name][number]
-        key = ("balance", self.order.seed, self.order.epoch, stream, block)
-        chosen, expected = draws(balance.shares(all_of.volume, columns), len(all_of.volume), *key)
-        return Block(all_of.volumes, all_of.volume[chosen], all_of.place[chosen]), expected[chosen]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, cached_property
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from cryodata.core.order import EpochOrder
 from cryodata.errors import UsageError
+from cryodata.read.blocks import Begun, Pass
 from cryodata.read.buffers import Buffers, Layout, arrays_at, placed
 from cryodata.read.cores import batches_together, blocks_held, decode_threads
 from cryodata.read.decode import volumes_of
@@ -38,8 +40,11 @@ class BatchReader:
         self.plan = plan
         self.mine = tuple(mine)
         self.counts = plan.counts()
-        self._unused: list[OwnSlots] = []
-        "slots of this process that no pass uses: the next one does"
+        self._unused: list[tuple[OwnSlots, dict[int, Begun]]] = []
+        "slots of this process that no pass uses: the next one does, and goes on with what they hold, by stream"
+
+        self._epoch: int | None = None
+        "of the pass that was begun last"
 
         self._shared: list[SharedSlots] | None = None
         "those that are shared with other workers, unless a pass of this process has them"
@@ -117,12 +122,12 @@ class BatchReader:
         first: of all who share out the epoch; nothing is decoded that none of them serves. slots: where volumes are
         decoded to, if not to this process' own. new, fill: make and fill the arrays of a batch.
         """
-        order = self.order(epoch)
-        own: OwnSlots | None = None
-        if slots is None:
-            slots = own = self._own_slots()
         part = self.plan.batch_size // self.plan.streams
-        pool = Pool(self.plan.source, self.plan.sampling, order, self.mine, slots, first * part, shared=own is None)
+        passing = Pass(self.order(epoch), first * part)
+        if slots is None:
+            slots, passing = self._own_slots(passing)
+        order, shared = passing.order, not isinstance(slots, OwnSlots)
+        pool = Pool(self.plan.source, self.plan.sampling, passing, self.mine, slots, shared)
         # memory of another's may hold no more than the batch that was asked for
         together = self._together if new is None else 1
         new, first = new or self.new_arrays, first + offset
@@ -147,11 +152,11 @@ class BatchReader:
                 while begun:
                     yield begun.popleft()
         finally:
-            pool.close()
+            left = pool.close()
             filling.hands.close()
-            if own is not None:
-                self.decodes, own.fills = self.decodes + own.fills, 0
-                self._unused.append(own)
+            if isinstance(slots, OwnSlots):
+                self.decodes, slots.fills = self.decodes + slots.fills, 0
+                self._unused.append((slots, left))
             elif isinstance(slots, SharedSlots) and self._shared is not None:
                 self._shared.append(slots)
 
@@ -181,14 +186,22 @@ class BatchReader:
         places, size = placed(layouts)
         return arrays_at(places, self._buffers.new(size))
 
-    def _own_slots(self) -> OwnSlots:
+    def _own_slots(self, passing: Pass) -> tuple[OwnSlots, Pass]:
+        """Slots of this process, and the pass with what they hold of it already."""
         number, size, dtype = self.slots
+        epoch, before = passing.order.epoch, self._epoch
+        self._epoch = epoch
+        # who read two epochs in a row will read a third; who reads one again and again will not
+        following = self.order(epoch + 1) if before == epoch - 1 else None
         try:
-            slots = self._unused.pop()  # another thread may have had the last
+            slots, left = self._unused.pop()  # another thread may have had the last
         except IndexError:
-            return OwnSlots(number, size, dtype)
-        # of another size if the process was given other cores
-        return slots if len(slots.voxels) == number * size else OwnSlots(number, size, dtype)
+            slots, left = OwnSlots(number, size, dtype), {}
+        if len(slots.voxels) != number * size:  # the process was given other cores
+            slots, left = OwnSlots(number, size, dtype), {}
+        if passing.since or any(begun.order.epoch != epoch for begun in left.values()):
+            left = {}
+        return slots, replace(passing, left=left, following=following)
 
     @property
     def _together(self) -> int:

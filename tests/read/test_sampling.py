@@ -16,6 +16,7 @@ from cryodata.build.dataset import Report, build
 from cryodata.build.request import Request
 from cryodata.core.rotations import ROTATIONS, rotated, sample_trilinear
 from cryodata.errors import UsageError
+from cryodata.read.slots import OwnSlots
 from cryodata.torch import SubgridStream
 
 Make = Callable[..., SubgridStream]
@@ -223,9 +224,9 @@ def test_what_is_not_decoded_is_never_looked_at(many_atoms: Report, rotate: bool
 
     alone, opened = list(few()), few()
     first = begin % len(alone)
-    slots = opened._reader._own_slots()
+    slots = OwnSlots(*opened._reader.slots)
     slots.voxels[:] = np.nan
-    opened._reader._unused.append(slots)
+    opened._reader._unused.append((slots, {}))
     opened.load_state_dict(opened.state_at(0, first))
     rest = list(opened)
 
