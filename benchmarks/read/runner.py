@@ -61,19 +61,20 @@ def requirements(path: Path) -> list[str] | None:
 
 
 def environment(name: str, needed: Sequence[str] | None, folder: Path) -> str:
-    """The interpreter of a peer's own environment, made if it is not there. Raises NotRunError if pip can't.
+    """The interpreter of a peer's own environment, made if there is none like it. Raises NotRunError if pip can't.
 
     PyTorch and NumPy come from this environment by a .pth file, unless the peer asks for others: that saves gigabytes.
     """
     if not needed:
         return sys.executable
     place = folder / name
-    python = place / "bin" / "python"
-    if not (place / "made").exists():
+    python, made, shared = place / "bin" / "python", place / "made", sysconfig.get_paths()["purelib"]
+    said = "\n".join([shared, *needed])
+    if not made.exists() or made.read_text(encoding="utf-8") != said:
         shutil.rmtree(place, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
         paths = sysconfig.get_paths(vars={"base": str(place), "platbase": str(place)})
-        Path(paths["purelib"], "shared.pth").write_text(sysconfig.get_paths()["purelib"] + "\n", encoding="utf-8")
+        Path(paths["purelib"], "shared.pth").write_text(shared + "\n", encoding="utf-8")
         (place / "constraints.txt").write_text(f"torch=={version('torch')}\n", encoding="utf-8")
         pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
         done = subprocess.run(
@@ -81,7 +82,7 @@ def environment(name: str, needed: Sequence[str] | None, folder: Path) -> str:
         )
         if done.returncode:
             raise NotRunError(f"pip install {' '.join(needed)}: {last_line(done.stderr)}")
-        (place / "made").touch()
+        made.write_text(said, encoding="utf-8")
     return str(python)
 
 

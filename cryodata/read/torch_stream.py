@@ -140,7 +140,10 @@ class SubgridStream(IterableDataset[dict[str, Any]]):
 
     @property
     def decodes(self) -> int:
-        """Volumes decoded since the stream was opened, by this process and the workers of its DataLoaders."""
+        """Volumes decoded since the stream was opened, by this process and the workers of its DataLoaders.
+
+        Where epochs are read in a row, the first ones of the next epoch are among them.
+        """
         return self._reader.decodes + (fills_of(self._decoded) if self._decoded is not None else 0)
 
     def set_epoch(self, epoch: int) -> None:

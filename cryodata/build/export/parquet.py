@@ -10,8 +10,8 @@ from cryodata.build.export import Chosen, Layout, shards
 from cryodata.formats.dense import write_dense
 
 SHARE = 0.5
-"""Of the bytes of the arrays, what compression leaves, an upper estimate: 0.31 where noise is in every voxel
-(benchmarks/results/readers.json: 1,628 of 5,184 MB)."""
+"""Of the bytes of the arrays, what compression leaves, an upper estimate: 0.27 where noise is in every voxel
+(benchmarks/results/readers.json: 1,406 of 5,184 MB)."""
 
 ADVICE = 'datasets.load_dataset("{folder}", split="train").with_format("numpy")'
 
