@@ -108,8 +108,7 @@ class Volumes:
 
     def get(self, number: int, rule: str) -> DecodedVolume:
         """A decoded volume with its labels by a rule, as `LabelRule` writes it."""
-        if os.getpid() != self._owner:  # forked: the parent's lock may be held by a thread that is not here
-            self._owner, self._lock, self._counting = os.getpid(), threading.Lock(), threading.Lock()
+        self._be_here()
         with self._lock:
             found = self._decoded.get((number, rule))
             if found is not None:
@@ -120,6 +119,11 @@ class Volumes:
             while len(self._decoded) > 1 and self._bytes() > CACHE_BYTES:
                 self._decoded.popitem(last=False)
             return found
+
+    def _be_here(self) -> None:
+        """After a fork, have locks of this process: the parent's may be held by a thread that is not here."""
+        if os.getpid() != self._owner:
+            self._owner, self._lock, self._counting = os.getpid(), threading.Lock(), threading.Lock()
 
     def _bytes(self) -> int:
         return sum(volume.density.nbytes for volume in self._decoded.values())
@@ -135,6 +139,7 @@ class Volumes:
 
         boxes: what of it will be looked at, if not everything; the rest of `out` may stay as it is.
         """
+        self._be_here()
         with self._counting:
             self.decodes += 1
         entry, where, array = self._stored_density(number)

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cryodata.core.subgrids import SubgridGrid
+from cryodata.errors import CryodataError
 from cryodata.formats.places import is_remote
 from cryodata.read.ahead import Ahead
 from cryodata.read.blocks import Begun, Blocks, Pass, Serving
@@ -48,9 +49,10 @@ class Pool:
         # what is far away is waited for elsewhere, and slots of others may not be free
         self._waits_idle = shared or is_remote(source.key.root)
         self._slots_of_stream = slots_of_stream(self.order.block_volumes, len(source.volumes), self._held)
-        # with fewer slots, the first block of an epoch may need those of the last one of the epoch before
+        # with fewer slots, the first block of an epoch may need those of the last one of the epoch before; and an epoch
+        # whose end waits for a map that is decoded shall not wait for one that is fetched
         whole = self._slots_of_stream == self._held * self.order.block_volumes
-        self._following = passing.following if whole and self._threads is not None else None
+        self._following = passing.following if whole and self._threads and not self._waits_idle else None
         self._turn = {stream: passing.left[stream].turn if stream in passing.left else 0 for stream in streams}
         "of the first block of each stream"
 
@@ -71,8 +73,8 @@ class Pool:
             block = self.order.block_of(stream, position)
             self._pass(stream, block)
             self.begin(stream, block)
-            if self._threads is not None and self._comes(stream, block + 1, end, then):
-                self.begin(stream, block + 1)
+            if self._threads is not None:
+                self._begin_next(stream, block + 1, end, then)
             ready = self._ready(self._begun[stream, self._turn[stream] + block])
             serving = Serving(block, *self.order.block_span(stream, block), ready)
             self._serving[stream] = serving
@@ -142,12 +144,15 @@ class Pool:
             self._release(key)
         return left
 
-    def _comes(self, stream: int, block: int, end: int, then: int) -> bool:
-        """Whether a block will be asked for; `end` and `then` as for `at`."""
-        if block >= self.order.blocks(stream):
-            return self._following is not None and self._following.blocks(stream) > 0
-        first, last = self.order.block_span(stream, block)
-        return first < end or then < last  # a worker among many may leave a block out
+    def _begin_next(self, stream: int, block: int, end: int, then: int) -> None:
+        """Begin a block if it will be asked for; `end` and `then` as for `at`."""
+        if block < self.order.blocks(stream):
+            first, last = self.order.block_span(stream, block)
+            if first < end or then < last:  # a worker among many may leave a block out
+                self.begin(stream, block)
+        elif self._following is not None and self._following.blocks(stream):
+            with suppress(CryodataError, OSError):  # the epoch that needs it tells
+                self.begin(stream, block)
 
     def _pass(self, stream: int, block: int) -> None:
         """Let go of the blocks before one."""

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from cryodata.build.dataset import Report, build
 from cryodata.build.request import Request
 from cryodata.read import shared, slots
-from cryodata.read.decode import Volumes
+from cryodata.read.decode import Volumes, volumes_of
 from cryodata.torch import SubgridStream
 
 pytestmark = [
@@ -54,6 +54,16 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Make:
         return SubgridStream("simulated", root=report.folder.parent, **{**arguments, **changes})
 
     return make
+
+
+def test_a_worker_that_is_forked_while_a_map_is_begun_is_not_held_up(many: Make) -> None:
+    opened = many()
+    store = volumes_of(opened._reader.plan.source.key)
+
+    with store._counting:  # as a thread that decodes has it, which no child has
+        first = next(iter(loader(opened, 1)))
+
+    assert same(first, next(iter(opened)))
 
 
 def test_a_map_that_is_still_being_decoded_is_not_written_over_another(

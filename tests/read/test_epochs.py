@@ -133,6 +133,25 @@ def test_a_resumed_epoch_decodes_what_it_serves_though_more_was_begun(stream: Ma
     assert resumed == [density for _, _, density, _ in epoch(stream(), 2)[3:]]
 
 
+def test_a_table_that_the_next_epoch_cannot_read_is_told_by_that(stream: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, values, asked = stream(balance="atoms"), Volumes.subgrid_values, [0]
+    soon = first_maps(opened, 2)[0]
+
+    def fail(store: Volumes, number: int, *rest: Any) -> Any:
+        asked[0] += number == soon
+        if asked[0] > 2:  # epochs 0 and 1 read it as it was
+            raise DatasetError("damaged")
+        return values(store, number, *rest)
+
+    monkeypatch.setattr(Volumes, "subgrid_values", fail)
+    whole = [len(epoch(opened, number)) for number in (0, 1)]
+
+    assert whole == [len(opened), len(opened)]
+    assert asked == [3]
+    with pytest.raises(DatasetError, match="damaged"):
+        epoch(opened, 2)
+
+
 def test_a_damaged_map_of_the_next_epoch_is_told_by_that(stream: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     opened, decode = stream(), Volumes.decode_density
     damaged, asked = first_maps(opened, 2)[0], [0]

@@ -53,6 +53,16 @@ def test_a_second_epoch_fetches_nothing(served: FileServer) -> None:
     assert len(served.requests) == before
 
 
+def test_an_epoch_does_not_end_with_fetching_for_the_next(served: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cores, "available_cores", lambda: 2)
+    stream = SubgridStream("simulated", split="train", batch_size=8, root=served.url, streams=1)
+    for epoch in (0, 1):
+        stream.set_epoch(epoch)
+        list(stream)
+
+    assert stream.decodes == 2 * 3
+
+
 def test_a_pinned_version_needs_its_manifest_alone(served: FileServer) -> None:
     load_dataset("simulated@0.1.0", "entries", split="train", root=served.url)
 
