@@ -105,9 +105,11 @@ class Pool:
         turn, blocks = self._turn[stream] + block, self.order.blocks(stream)
         if (stream, turn) in self._begun:
             return
-        order, since = self.order, self._since_in(stream, block) if block < blocks else 0
-        if block >= blocks and self._following is not None:
-            order, block = self._following, block - blocks
+        order, since = self.order, 0
+        if block < blocks:
+            since = self._since_in(stream, block)
+        elif self._following is not None:
+            order, block = self._following, 0
         begun = self._begun[stream, turn] = self._blocks.begin(order, stream, block, turn, since)
         for number in range(block, min(block + 2, order.blocks(stream))) if self.source.density else ():
             self._ahead.ask(self.source.volumes[order.volumes_of_block(stream, number)].tolist())

@@ -61,7 +61,7 @@ def test_a_worker_that_is_forked_while_a_map_is_begun_is_not_held_up(many: Make)
     store = volumes_of(opened._reader.plan.source.key)
 
     with store._counting:  # as a thread that decodes has it, which no child has
-        first = next(iter(loader(opened, 1)))
+        first = next(iter(loader(opened, 1, timeout=60)))
 
     assert same(first, next(iter(opened)))
 

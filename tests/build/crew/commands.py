@@ -28,12 +28,10 @@ def environment(faults: str = "", seconds: float = 0.0) -> dict[str, str]:
     return {**os.environ, "CREW_FAULTS": faults, "CREW_SECONDS": str(seconds)}
 
 
-def ended(
-    root: Path, *more: str, faults: str = "", seconds: float = 0.0, limit: float = 300
-) -> subprocess.CompletedProcess[str]:
+def ended(root: Path, *more: str, faults: str = "", seconds: float = 0.0) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(root, *more), env=environment(faults, seconds), capture_output=True, text=True, check=False,
-        timeout=limit,
+        timeout=300,
     )  # fmt: skip
 
 
